@@ -1,0 +1,32 @@
+import type { Direction } from './plan.js';
+
+/** The one task queue unless the configuration names another. */
+export const TASK_QUEUE = 'pg-unwind';
+
+export const WorkflowType = { downgrade: 'downgrade', upgrade: 'upgrade' } as const;
+export type WorkflowType = (typeof WorkflowType)[keyof typeof WorkflowType];
+
+const WORKFLOW_PREFIX = 'unwind/';
+
+/** `unwind/<instance>`: the same for the CLI, the Web UI and the fleet, so the id is the lock of the instance. */
+export function workflowIdOf(instance: string): string {
+  return WORKFLOW_PREFIX + instance;
+}
+
+/** The inverse of `workflowIdOf`; null for an id of another shape. */
+export function instanceOf(workflowId: string): string | null {
+  return workflowId.startsWith(WORKFLOW_PREFIX) && workflowId.length > WORKFLOW_PREFIX.length
+    ? workflowId.slice(WORKFLOW_PREFIX.length)
+    : null;
+}
+
+/** `frontend-0042-down`: what `temporal activity pause --activity-id` takes. Unique among the pending ones of a run. */
+export function stepActivityId(database: string, seq: number, direction: Direction): string {
+  return `${database}-${String(seq).padStart(4, '0')}-${direction}`;
+}
+
+/** `frontend 1771010057 deepsearch_question_jobs ↓`, cut to Temporal's 200 bytes for a summary. */
+export function stepSummary(database: string, migration: string, name: string, direction: Direction): string {
+  const arrow = direction === 'down' ? '↓' : '↑';
+  return `${database} ${migration} ${name.length > 120 ? `${name.slice(0, 119)}…` : name} ${arrow}`;
+}
