@@ -1,0 +1,220 @@
+import type { DatabaseName, MigrationId } from './catalog.js';
+import type { DirtyReason, DirtyWarning } from './dirty.js';
+import type { Direction, PlanId } from './plan.js';
+import type { Execution } from './script.js';
+
+/** What crosses between a workflow and its activities: one plain JSON object in, one out. No SQL, no row, no secret. */
+
+/** Who holds a claim: the workflow that hands out the work. */
+export interface Owner {
+  readonly namespace: string;
+  readonly workflowId: string;
+  /** Temporal's run id at the time of the claim; a label for people. */
+  readonly runId: string;
+}
+
+export interface MakePlanInput {
+  readonly instance: string;
+  readonly direction: Direction;
+  readonly to: string;
+  /** Guard: the run fails unless the instance stands exactly at this release. */
+  readonly from: string | null;
+  readonly owner: Owner;
+  /** uuid for a new run; an open run of the same owner, direction and target goes on under its own id instead. */
+  readonly run: string;
+}
+
+export interface LegSummary {
+  readonly release: string;
+  readonly steps: Readonly<Record<DatabaseName, number>>;
+  /** Steps that the journal already calls done (a run that goes on). */
+  readonly done: Readonly<Record<DatabaseName, number>>;
+  /** The release marker is written and the boundary closed. */
+  readonly closed: boolean;
+}
+
+export interface PlanSummary {
+  readonly plan: PlanId;
+  readonly run: string;
+  /** An earlier run's journal was found open: this one goes on with its plan. */
+  readonly resumed: boolean;
+  readonly product: string;
+  readonly direction: Direction;
+  readonly from: string | null;
+  readonly to: string;
+  readonly toAliases: readonly string[];
+  readonly databases: readonly DatabaseName[];
+  readonly legs: readonly LegSummary[];
+  /** Steps that lose content; 0 needs no consent. */
+  readonly destructiveSteps: number;
+  /** The first ten, for people: `frontend 1771010057 drop_jobs: table jobs`. */
+  readonly destructiveExamples: readonly string[];
+  /** Consent to this very plan that the journal already holds. */
+  readonly approved: boolean;
+  readonly warnings: readonly string[];
+  /** The namespace has our search attributes: the workflow may upsert them. */
+  readonly searchAttributes: boolean;
+  readonly options: RunOptions;
+}
+
+/** Settings of the instance that the workflow itself needs. */
+export interface RunOptions {
+  readonly stepTimeoutSeconds: number;
+  readonly heartbeatTimeoutSeconds: number;
+  /** Attempts of a retryable failure before the run parks; null: for ever. */
+  readonly maximumAttempts: number | null;
+}
+
+export interface ClaimInput {
+  readonly instance: string;
+  readonly run: string;
+  readonly plan: PlanId;
+  readonly owner: Owner;
+  readonly databases: readonly DatabaseName[];
+  /** Take over from another owner whose run is still open: an operator decided so. */
+  readonly takeOver: boolean;
+}
+
+export interface ClaimResult {
+  /** The fence tokens: uuids issued by each database. */
+  readonly tokens: Readonly<Record<DatabaseName, string>>;
+}
+
+/** Gives the claims back: nobody may act until the next claim. */
+export interface YieldClaimInput {
+  readonly instance: string;
+  readonly run: string;
+  readonly databases: readonly DatabaseName[];
+  readonly tokens: Readonly<Record<DatabaseName, string>>;
+  readonly why: 'parked' | 'paused' | 'ended';
+}
+
+export interface ReadLegInput {
+  readonly instance: string;
+  readonly run: string;
+  readonly plan: PlanId;
+  /** 0-based. */
+  readonly leg: number;
+}
+
+/** A step as the workflow sees it: enough to name it and to order it. */
+export interface StepRef {
+  readonly seq: number;
+  readonly migration: MigrationId;
+  readonly name: string;
+  readonly execution: Execution;
+  readonly done: boolean;
+}
+
+export interface LegRef {
+  readonly release: string;
+  readonly steps: Readonly<Record<DatabaseName, readonly StepRef[]>>;
+  readonly closed: boolean;
+}
+
+export interface CheckDirtyInput {
+  readonly instance: string;
+  readonly run: string;
+  readonly plan: PlanId;
+  readonly database: DatabaseName;
+  /** The step that would come next; one past the last for the final check. */
+  readonly nextSeq: number;
+  readonly token: string;
+}
+
+export interface CheckVerdict {
+  readonly clean: boolean;
+  readonly reasons: readonly DirtyReason[];
+  readonly warnings: readonly DirtyWarning[];
+  /** `quiet`: no one else had a transaction id · `counted`: catalogs compared · `baseline`: nothing to compare with yet. */
+  readonly how: 'quiet' | 'counted' | 'baseline';
+  readonly tookMs: number;
+}
+
+export interface ApplyMigrationInput {
+  readonly instance: string;
+  readonly run: string;
+  readonly plan: PlanId;
+  readonly leg: number;
+  readonly database: DatabaseName;
+  readonly seq: number;
+  readonly migration: MigrationId;
+  readonly direction: Direction;
+  readonly token: string;
+}
+
+export interface StepOutcome {
+  readonly how: 'ran' | 'foundDone' | 'resumed' | 'probed' | 'empty';
+  /** For `resumed`: the unit (1-based) that the attempt began with. */
+  readonly unit: number | null;
+  /** Duration of the recorded execution in milliseconds, from the database's clock. */
+  readonly tookMs: number;
+  readonly attempt: number;
+  readonly notices: number;
+  /** Notices that say "does not exist, skipping" during a down: they hide misspelt names. */
+  readonly skippedNotices: number;
+}
+
+export interface RecordReleaseInput {
+  readonly instance: string;
+  readonly run: string;
+  readonly plan: PlanId;
+  readonly leg: number;
+  readonly tokens: Readonly<Record<DatabaseName, string>>;
+}
+
+export interface RecordReleaseResult {
+  readonly release: string;
+  /** What the product's own version row says now; null where the product has none configured. */
+  readonly marker: string | null;
+  readonly found: 'written' | 'foundDone';
+}
+
+export interface VerifyReleaseInput {
+  readonly instance: string;
+  readonly run: string;
+  readonly plan: PlanId;
+  readonly leg: number;
+  /** Compare with a recorded fingerprint of the same release too (slower). */
+  readonly fingerprint: boolean;
+}
+
+export interface VerifyReleaseResult {
+  readonly release: string;
+  readonly reasons: readonly DirtyReason[];
+  /** Differences from the fingerprint that this database showed at the same release before; empty when none is known. */
+  readonly drift: Readonly<Record<DatabaseName, readonly string[]>>;
+}
+
+export interface RecordDecisionInput {
+  readonly instance: string;
+  readonly run: string;
+  readonly plan: PlanId | null;
+  readonly kind: string;
+  readonly by: string | null;
+  readonly why: string | null;
+  /** ISO 8601, workflow time. */
+  readonly at: string;
+  readonly details: Readonly<Record<string, unknown>>;
+}
+
+export interface EndRunInput {
+  readonly instance: string;
+  readonly run: string;
+  readonly state: 'completed' | 'aborted' | 'cancelled';
+}
+
+export interface Activities {
+  /** Reads ledgers and journals of all databases, computes the plan, stores it with its scripts in every journal. */
+  makePlan(input: MakePlanInput): Promise<PlanSummary>;
+  /** Ends every session of the owner's earlier claims, then issues a new fence token per database. */
+  claim(input: ClaimInput): Promise<ClaimResult>;
+  yieldClaim(input: YieldClaimInput): Promise<void>;
+  readLeg(input: ReadLegInput): Promise<LegRef>;
+  checkDirty(input: CheckDirtyInput): Promise<CheckVerdict>;
+  applyMigration(input: ApplyMigrationInput): Promise<StepOutcome>;
+  recordRelease(input: RecordReleaseInput): Promise<RecordReleaseResult>;
+  verifyRelease(input: VerifyReleaseInput): Promise<VerifyReleaseResult>;
+  recordDecision(input: RecordDecisionInput): Promise<void>;
+  endRun(input: EndRunInput): Promise<void>;
+}

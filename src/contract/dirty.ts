@@ -1,0 +1,39 @@
+import type { DatabaseName } from './catalog.js';
+
+/** Why a database is not in the state that the journal says it must be. Codes are stable; operators accept them by name. */
+export type DirtyCode =
+  | 'unfinishedStep' // the journal holds a step that began and is not this plan's next one
+  | 'unfinishedLedgerRow' // the product's ledger says that a migration began and did not end
+  | 'failedLedgerRow' // … or that it failed
+  | 'unexpectedAppliedSet' // the ledger's applied ids are not those of this point of the plan
+  | 'unknownAppliedId' // … or hold one that no release knows
+  | 'changedByOthers' // the catalogs differ by more than our own transactions did
+  | 'invalidIndex' // an index became invalid
+  | 'earlierAttemptAlive' // a session of an earlier attempt still works on the server
+  | 'lockHeld' // someone holds the product's migration lock
+  | 'indexBuildRunning' // someone builds an index
+  | 'wrongServer' // another cluster, database or an older timeline
+  | 'standby'; // the server is in recovery: reads work, steps cannot
+
+export interface DirtyReason {
+  readonly code: DirtyCode;
+  readonly database: DatabaseName;
+  /** What was found, with names and numbers; never row data. */
+  readonly evidence: string;
+  /** What to do about it: commands where there are any. */
+  readonly remedy: string;
+}
+
+export type DirtyWarningCode =
+  | 'otherSessions'
+  | 'longTransaction'
+  | 'preparedTransaction'
+  | 'refreshedView'
+  | 'publicationForAllTables'
+  | 'replicationLag';
+
+export interface DirtyWarning {
+  readonly code: DirtyWarningCode;
+  readonly database: DatabaseName;
+  readonly text: string;
+}

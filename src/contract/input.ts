@@ -1,0 +1,45 @@
+import { z } from 'zod';
+import { FailureType, UnwindError } from './errors.js';
+
+// Temporal's sandbox has no eval for zod to probe; without this it tries, fails and goes on more slowly.
+z.config({ jitless: true });
+
+const name = z.string().min(1).max(200);
+
+/** What `temporal workflow start --type downgrade --input '…'` takes. `instance` and `to` are enough. */
+export const unwindInputSchema = z.strictObject({
+  instance: name,
+  to: name,
+  /** Guard: fail unless the instance stands exactly at this release. */
+  from: name.optional(),
+  /** Consent to exactly this plan's losses, given before it runs (see `pg-unwind plan`). */
+  acceptDataLoss: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/, 'must be a plan id: 64 hexadecimal digits')
+    .optional(),
+  /** Take the databases over from another workflow whose run is still open. */
+  takeOver: z.boolean().optional(),
+  /** Who starts the run, for the journal. */
+  by: name.optional(),
+});
+
+export type UnwindInput = z.infer<typeof unwindInputSchema>;
+
+/**
+ * @throws {UnwindError} InvalidInput; the message names each field, `details.problems` lists them.
+ */
+export function parseUnwindInput(value: unknown): UnwindInput {
+  const parsed = unwindInputSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map((issue) =>
+    issue.code === 'unrecognized_keys'
+      ? `unknown field ${issue.keys.map((key) => `"${key}"`).join(', ')}`
+      : `${issue.path.length > 0 ? `"${issue.path.join('.')}"` : 'the input'}: ${issue.message}`,
+  );
+  throw new UnwindError(
+    FailureType.InvalidInput,
+    `The input cannot be used: ${problems.join('; ')}. Nothing was done. ` +
+      `Start again with one JSON object such as {"instance":"acme-eu","to":"v5.8.1579"}.`,
+    { details: { problems } },
+  );
+}

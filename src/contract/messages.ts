@@ -1,0 +1,115 @@
+import type { DatabaseName, MigrationId } from './catalog.js';
+import type { DirtyReason } from './dirty.js';
+import type { Direction, PlanId } from './plan.js';
+
+/** Names of the messages of an instance's workflow; the definitions with their handlers are in src/workflows. */
+export const QueryName = { status: 'status' } as const;
+export const UpdateName = { approve: 'approve', retryStep: 'retryStep', abort: 'abort' } as const;
+
+/**
+ * - `planning`: reading ledgers, computing and storing the plan.
+ * - `awaitingApproval`: the plan destroys; waits for `approve` with its id.
+ * - `running`: steps are being carried out.
+ * - `needsOperator`: parked; `parked` says what was found and which updates go on.
+ * - `verifying`: a leg's release is being recorded and verified.
+ * - `completed`, `aborted`, `cancelled`: the end.
+ */
+export type RunState =
+  'planning' | 'awaitingApproval' | 'running' | 'needsOperator' | 'verifying' | 'completed' | 'aborted' | 'cancelled';
+
+/** Why a database (or the whole run) waits for a person. */
+export interface Parked {
+  /** null: the whole instance (planning, claims). */
+  readonly database: DatabaseName | null;
+  readonly seq: number | null;
+  readonly migration: MigrationId | null;
+  readonly during: 'plan' | 'claim' | 'check' | 'step' | 'release' | 'verify';
+  /** A FailureType, or `DirtyDatabase` with `reasons`. */
+  readonly failure: string;
+  readonly message: string;
+  readonly reasons: readonly DirtyReason[];
+  /** ISO 8601, workflow time. */
+  readonly since: string;
+}
+
+export interface DatabaseProgress {
+  readonly done: number;
+  readonly total: number;
+  /** The step being carried out, or the next one. */
+  readonly current: { readonly seq: number; readonly migration: MigrationId; readonly name: string } | null;
+  readonly lastCheck: { readonly clean: boolean; readonly how: string; readonly at: string } | null;
+}
+
+export interface Decision {
+  readonly kind: string;
+  readonly by: string | null;
+  readonly why: string | null;
+  readonly at: string;
+}
+
+/** Answer of the query `status` and of every update. */
+export interface StatusReport {
+  readonly instance: string;
+  readonly direction: Direction;
+  readonly state: RunState;
+  readonly plan: PlanId | null;
+  readonly run: string;
+  readonly from: string | null;
+  readonly to: string;
+  /** 1-based leg that is being carried out, of `legs`. */
+  readonly leg: number | null;
+  readonly legs: number;
+  /** The release that the current leg leads to. */
+  readonly release: string | null;
+  readonly stepsDone: number;
+  readonly stepsTotal: number;
+  readonly databases: Readonly<Record<DatabaseName, DatabaseProgress>>;
+  readonly waitingFor: string | null;
+  readonly parked: readonly Parked[];
+  readonly decisions: readonly Decision[];
+  readonly warnings: readonly string[];
+  readonly drift: Readonly<Record<DatabaseName, readonly string[]>>;
+}
+
+export interface ApproveInput {
+  readonly plan: PlanId;
+  readonly by?: string;
+  readonly why?: string;
+}
+
+export interface RetryStepInput {
+  /** Needed only when several databases are parked. */
+  readonly database?: DatabaseName;
+  readonly by?: string;
+  readonly why?: string;
+}
+
+export interface AbortInput {
+  readonly by?: string;
+  readonly why?: string;
+}
+
+/** Result of the workflow; its failure is a Temporal failure with a FailureType. */
+export interface UnwindReport {
+  readonly instance: string;
+  readonly direction: Direction;
+  readonly outcome: 'completed' | 'alreadyThere' | 'aborted';
+  readonly plan: PlanId;
+  readonly run: string;
+  readonly from: string | null;
+  readonly to: string;
+  /** The last release boundary that all databases reached and that was verified; null: none. */
+  readonly standsAt: string | null;
+  readonly stepsDone: number;
+  readonly stepsTotal: number;
+  /** Per leg: what was done and what was not reached. */
+  readonly legs: readonly {
+    readonly release: string;
+    readonly closed: boolean;
+    readonly done: Readonly<Record<DatabaseName, number>>;
+    readonly notReached: Readonly<Record<DatabaseName, readonly MigrationId[]>>;
+  }[];
+  readonly decisions: readonly Decision[];
+  readonly warnings: readonly string[];
+  readonly drift: Readonly<Record<DatabaseName, readonly string[]>>;
+}
