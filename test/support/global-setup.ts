@@ -34,7 +34,7 @@ export default async function setUp(project: TestProject): Promise<() => Promise
 
   if (WITH_TEMPORAL.has(project.name)) {
     const { startDevServer } = await import('../../src/temporal/dev-server.js');
-    const temporal = await join('temporal', () => startDevServer({ headless: true, freePort: true }), releases);
+    const temporal = await join('temporal', () => startDevServer({ headless: true, anyPort: true }), releases);
     project.provide('temporal', { address: temporal.address, namespace: temporal.namespace });
   }
   return async () => {
