@@ -44,6 +44,8 @@ export const FailureType = {
   JournalIncomplete: 'JournalIncomplete',
   /** The server is a standby, an older timeline, or another cluster than the one the run began on. */
   WrongServer: 'WrongServer',
+  /** An error of pg-unwind itself that has no name here. */
+  Unexpected: 'Unexpected',
 } as const;
 export type FailureType = (typeof FailureType)[keyof typeof FailureType];
 

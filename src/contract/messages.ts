@@ -94,7 +94,8 @@ export interface UnwindReport {
   readonly instance: string;
   readonly direction: Direction;
   readonly outcome: 'completed' | 'alreadyThere' | 'aborted';
-  readonly plan: PlanId;
+  /** null: aborted before there was one. */
+  readonly plan: PlanId | null;
   readonly run: string;
   readonly from: string | null;
   readonly to: string;
