@@ -34,7 +34,11 @@ export default async function setUp(project: TestProject): Promise<() => Promise
 
   if (WITH_TEMPORAL.has(project.name)) {
     const { startDevServer } = await import('../../src/temporal/dev-server.js');
-    const temporal = await join('temporal', () => startDevServer({ headless: true, anyPort: true }), releases);
+    const temporal = await join(
+      'temporal',
+      () => startDevServer({ headless: true, anyPort: true, say: console.error }),
+      releases,
+    );
     project.provide('temporal', { address: temporal.address, namespace: temporal.namespace });
   }
   return async () => {
