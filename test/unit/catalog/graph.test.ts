@@ -1,4 +1,3 @@
-import { existsSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
@@ -12,6 +11,7 @@ import {
   topologicalOrder,
   type GraphNode,
 } from '../../../src/catalog/graph.js';
+import { fixture, missingFixtures } from '../../support/shared.js';
 
 interface GraphCases {
   readonly leaves: readonly { name: string; parents: Record<string, number[]>; expected: number[] }[];
@@ -22,11 +22,9 @@ interface GraphCases {
   };
 }
 
-const FIXTURE = new URL('../../../../shared/fixtures/graph-cases.json', import.meta.url);
-const absent = !existsSync(FIXTURE);
-const cases: GraphCases = absent
-  ? { leaves: [], dominators: [], filters: { parents: {}, cases: [] } }
-  : (JSON.parse(readFileSync(FIXTURE, 'utf8')) as GraphCases);
+const missing = missingFixtures();
+const cases: GraphCases =
+  missing === null ? fixture('graph-cases.json') : { leaves: [], dominators: [], filters: { parents: {}, cases: [] } };
 
 const nodesOf = (parents: Record<string, readonly (number | string)[]>): GraphNode[] =>
   Object.entries(parents).map(([id, of]) => ({ id, parents: of.map(String) }));
@@ -43,23 +41,26 @@ const graphs = () =>
       ),
     ) as fc.Arbitrary<GraphNode[]>;
 
-describe('the golden cases of shared/fixtures/graph-cases.json', () => {
-  test.skipIf(absent)('leaves, dominators and sub-graphs are those of the fixture (skipped where it is absent)', () => {
-    expect(cases.dominators.length).toBeGreaterThan(0);
-    for (const { name, parents, expected } of cases.leaves) {
-      expect(leaves(nodesOf(parents)), name).toEqual(expected.map(String));
-    }
-    for (const { name, parents, expected } of cases.dominators) {
-      expect(dominator(nodesOf(parents)), name).toBe(expected === null ? null : String(expected));
-    }
-    const nodes = nodesOf(cases.filters.parents);
-    for (const { name, ids, expected, error } of cases.filters.cases) {
-      const run = () => filter(nodes, ids.map(String), 'numeric').map((node) => node.id);
-      if (error) expect(run, name).toThrow(error.message);
-      else expect(run(), name).toEqual(expected!.map(String));
-    }
-  });
-});
+describe.skipIf(missing !== null)(
+  `the golden cases of graph-cases.json${missing === null ? '' : `: skipped, ${missing}`}`,
+  () => {
+    test('leaves, dominators and sub-graphs are those of the fixture', () => {
+      expect(cases.dominators.length).toBeGreaterThan(0);
+      for (const { name, parents, expected } of cases.leaves) {
+        expect(leaves(nodesOf(parents)), name).toEqual(expected.map(String));
+      }
+      for (const { name, parents, expected } of cases.dominators) {
+        expect(dominator(nodesOf(parents)), name).toBe(expected === null ? null : String(expected));
+      }
+      const nodes = nodesOf(cases.filters.parents);
+      for (const { name, ids, expected, error } of cases.filters.cases) {
+        const run = () => filter(nodes, ids.map(String), 'numeric').map((node) => node.id);
+        if (error) expect(run, name).toThrow(error.message);
+        else expect(run(), name).toEqual(expected!.map(String));
+      }
+    });
+  },
+);
 
 test('numeric ids are compared as numbers, however long', () => {
   const compare = compareIds('numeric');

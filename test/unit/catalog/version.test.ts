@@ -1,4 +1,3 @@
-import { existsSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
@@ -12,6 +11,7 @@ import {
   versionRange,
   type Version,
 } from '../../../src/catalog/version.js';
+import { fixture, missingFixtures } from '../../support/shared.js';
 
 interface VersionCases {
   readonly parse: readonly { input: string; expected: Version | null }[];
@@ -23,42 +23,44 @@ interface VersionCases {
   readonly upgradePolicy: readonly { name: string; previous: string; latest: string; allowed: boolean }[];
 }
 
-const FIXTURE = new URL('../../../../shared/fixtures/version-cases.json', import.meta.url);
-const absent = !existsSync(FIXTURE);
-const cases = absent ? null : (JSON.parse(readFileSync(FIXTURE, 'utf8')) as VersionCases);
+const missing = missingFixtures();
+const cases = missing === null ? fixture<VersionCases>('version-cases.json') : null;
 const version = (text: string) => parseVersion(text)!;
 const label = (found: ReturnType<typeof previousVersion>) => (found === null ? null : minorLabel(found));
 
-describe.skipIf(absent)('the golden cases of shared/fixtures/version-cases.json (skipped where it is absent)', () => {
-  test('a text is a version as a whole or not at all', () => {
-    for (const { input, expected } of cases!.parse) expect(parseVersion(input), `"${input}"`).toEqual(expected);
-  });
+describe.skipIf(missing !== null)(
+  `the golden cases of version-cases.json${missing === null ? '' : `: skipped, ${missing}`}`,
+  () => {
+    test('a text is a version as a whole or not at all', () => {
+      for (const { input, expected } of cases!.parse) expect(parseVersion(input), `"${input}"`).toEqual(expected);
+    });
 
-  test('only major and minor count when versions are compared', () => {
-    for (const { left, right, expected } of cases!.compare) {
-      const sign = Math.sign(compareVersions(version(left), version(right)));
-      expect(sign, `${left} ${right}`).toBe({ before: -1, equal: 0, after: 1 }[expected]);
-    }
-  });
+    test('only major and minor count when versions are compared', () => {
+      for (const { left, right, expected } of cases!.compare) {
+        const sign = Math.sign(compareVersions(version(left), version(right)));
+        expect(sign, `${left} ${right}`).toBe({ before: -1, equal: 0, after: 1 }[expected]);
+      }
+    });
 
-  test('steps over the end of a major follow the table of last minors', () => {
-    const { lastMinor, next, previous, range } = cases!;
-    for (const { input, expected } of next) expect(minorLabel(nextVersion(version(input), lastMinor))).toBe(expected);
-    for (const { input, expected } of previous) {
-      expect(label(previousVersion(version(input), lastMinor)), input).toBe(expected);
-    }
-    for (const { from, to, expected } of range) {
-      const found = versionRange(version(from), version(to), lastMinor);
-      expect(found?.map(minorLabel) ?? null, `${from} to ${to}`).toEqual(expected);
-    }
-  });
+    test('steps over the end of a major follow the table of last minors', () => {
+      const { lastMinor, next, previous, range } = cases!;
+      for (const { input, expected } of next) expect(minorLabel(nextVersion(version(input), lastMinor))).toBe(expected);
+      for (const { input, expected } of previous) {
+        expect(label(previousVersion(version(input), lastMinor)), input).toBe(expected);
+      }
+      for (const { from, to, expected } of range) {
+        const found = versionRange(version(from), version(to), lastMinor);
+        expect(found?.map(minorLabel) ?? null, `${from} to ${to}`).toEqual(expected);
+      }
+    });
 
-  test('the standard upgrade is one minor up, or any rollback', () => {
-    for (const { name, previous, latest, allowed } of cases!.upgradePolicy) {
-      expect(isStandardUpgrade(previous, latest), name).toBe(allowed);
-    }
-  });
-});
+    test('the standard upgrade is one minor up, or any rollback', () => {
+      for (const { name, previous, latest, allowed } of cases!.upgradePolicy) {
+        expect(isStandardUpgrade(previous, latest), name).toBe(allowed);
+      }
+    });
+  },
+);
 
 test('a range that crosses a major of unknown length is not counted for ever', () => {
   expect(versionRange(version('7.1'), version('8.0'), { 6: 12 })).toBeNull();

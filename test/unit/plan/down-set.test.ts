@@ -1,4 +1,3 @@
-import { existsSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ancestors } from '../../../src/catalog/graph.js';
@@ -6,6 +5,7 @@ import type { Catalog } from '../../../src/contract/catalog.js';
 import { downSet, upSet } from '../../../src/plan/down-set.js';
 import { makePlan, type PlanInput } from '../../../src/plan/plan.js';
 import { planSteps } from '../../../src/plan/report.js';
+import { fixture, missingFixtures } from '../../support/shared.js';
 import { ledgerAt, sha256, smallCatalog, smallCatalogs, type SmallCatalog } from './small-catalog.js';
 
 interface Row {
@@ -15,13 +15,13 @@ interface Row {
   readonly expected: number[];
 }
 
-const FIXTURE = new URL('../../../../shared/fixtures/graph-cases.json', import.meta.url);
-const absent = !existsSync(FIXTURE);
+const missing = missingFixtures();
+const skipped = missing === null ? '' : `: skipped, ${missing}`;
 
-test.skipIf(absent)('the ups and downs of shared/fixtures/graph-cases.json (skipped where it is absent)', () => {
-  const { upDown } = JSON.parse(readFileSync(FIXTURE, 'utf8')) as {
+test.skipIf(missing !== null)(`the ups and downs of graph-cases.json${skipped}`, () => {
+  const { upDown } = fixture<{
     upDown: { parents: Record<string, number[]>; up: Row[]; down: Row[] };
-  };
+  }>('graph-cases.json');
   const small: SmallCatalog = { databases: { app: { graph: upDown.parents } }, releases: [] };
   const database = smallCatalog(small).databases[0]!;
   const byId = new Map(database.migrations.map((migration) => [migration.id, migration]));
