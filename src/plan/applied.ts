@@ -1,4 +1,4 @@
-import { ancestors } from '../catalog/graph.js';
+import { ancestors, compareIds } from '../catalog/graph.js';
 import type { CatalogDatabase, DatabaseName, MigrationId } from '../contract/catalog.js';
 import { FailureType, UnwindError } from '../contract/errors.js';
 
@@ -49,7 +49,7 @@ export function readLedgers(
       );
     }
     const known = new Set(database.migrations.map((migration) => migration.id));
-    const strange = state.applied.filter((id) => !known.has(id)).toSorted();
+    const strange = state.applied.filter((id) => !known.has(id)).toSorted(compareIds(database.idOrder));
     if (strange.length > 0) unknown[database.name] = strange;
     applied.set(database.name, readApplied(database, state));
   }

@@ -1,7 +1,7 @@
 import type { CatalogDatabase, DatabaseName, MigrationId } from '../contract/catalog.js';
 import { FailureType, UnwindError } from '../contract/errors.js';
 import type { Direction } from '../contract/plan.js';
-import { isWithin, type IdSets, type KnownRelease } from './known-releases.js';
+import { isSame, isWithin, type IdSets, type KnownRelease } from './known-releases.js';
 
 const IDS_SHOWN = 10;
 const RELEASES_SHOWN = 3;
@@ -33,7 +33,7 @@ function listed(ids: Readonly<Record<DatabaseName, readonly MigrationId[]>>): st
     .join(', ');
 }
 
-/** Releases that the direction does lead to, those first that differ least from the target. */
+/** Other releases that the direction does lead to, those first that differ least from the target. */
 function reachableReleases(
   databases: readonly CatalogDatabase[],
   releases: readonly KnownRelease[],
@@ -42,6 +42,7 @@ function reachableReleases(
   direction: Direction,
 ): string[] {
   return releases
+    .filter(({ sets }) => !isSame(sets, applied))
     .filter(({ sets }) => (direction === 'down' ? isWithin(sets, applied) : isWithin(applied, sets)))
     .map(({ label, sets }) => ({
       label,
@@ -78,7 +79,7 @@ export function expectReachable(
     otherWay ? `To go to "${target.label}", run the ${instead} instead ("pg-unwind ${instead}").` : null,
     reachable.length > 0
       ? `Nearest releases that ${direction === 'down' ? 'a downgrade' : 'an upgrade'} reaches: ${reachable.join(', ')}.`
-      : `No release of the catalog can be reached by going ${direction}.`,
+      : `No other release of the catalog can be reached by going ${direction}.`,
   ];
   throw new UnwindError(
     FailureType.TargetNotReachable,

@@ -24,9 +24,10 @@ export function releaseChain(releases: readonly KnownRelease[], lower: IdSets, u
   for (let i = within.length - 1; i >= 0; i--) {
     length[i] = 1;
     next[i] = null;
-    for (let j = within.length - 1; j > i; j--) {
-      // Equality prefers the smaller j: the larger release.
-      if (length[j]! + 1 >= length[i]! && isWithin(within[j]!.sets, within[i]!.sets)) {
+    // Larger releases first: they win ties, and in the usual case, where everything is nested, the first comparison of sets
+    // already gives the longest chain and the lengths spare all the others.
+    for (let j = i + 1; j < within.length; j++) {
+      if (length[j]! + 1 > length[i]! && isWithin(within[j]!.sets, within[i]!.sets)) {
         length[i] = length[j]! + 1;
         next[i] = j;
       }

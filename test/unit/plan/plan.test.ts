@@ -150,6 +150,12 @@ describe('ledgers', () => {
     expect(down.warnings).toMatchObject([{ code: 'implied', migration: '2' }]);
   });
 
+  test('an upgrade does not apply what a squashed root stands for', () => {
+    const up = plan(squashed, { direction: 'up', target: 'v3', ledger: { app: { applied: ['3'], absent: [] } } });
+    expect(up.from.release).toBe('v2');
+    expect(up.legs.flatMap(({ steps }) => steps['app']!.map((s) => s.migration))).toEqual(['4']);
+  });
+
   test('what the ledger says was undone is not implied', () => {
     const ledger = { app: { applied: ['3', '4'], absent: ['2'] } };
     const down = plan(squashed, { target: 'v1', ledger });
@@ -188,7 +194,7 @@ describe('targets', () => {
   test('a target below is refused going up', () => {
     const error = refusal(() => plan(shop, { direction: 'up', target: 'v1.0', ledger: ledgerAt(shop, 'v1.1') }));
     expect(error.details).toMatchObject({ surplus: { app: ['2'] }, missing: {}, instead: 'downgrade' });
-    expect(error.details['reachable']).toEqual(['v1.1', 'v1.2', 'v1.3']);
+    expect(error.details['reachable']).toEqual(['v1.2', 'v1.3']);
   });
 
   test('where neither direction leads there, the nearest releases that can be reached are named', () => {
