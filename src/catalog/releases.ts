@@ -1,0 +1,90 @@
+import { distance } from 'fastest-levenshtein';
+
+import type {
+  Catalog,
+  CatalogDatabase,
+  CatalogLabel,
+  CatalogMigration,
+  CatalogRelease,
+  DatabaseName,
+  MigrationId,
+  ScriptVersion,
+} from '../contract/catalog.js';
+import { FailureType, UnwindError } from '../contract/errors.js';
+import { ancestors } from './graph.js';
+import { inRanges, rangesHold } from './ranges.js';
+
+export interface FoundRelease {
+  readonly release: CatalogRelease;
+  /** The one asked for. */
+  readonly label: CatalogLabel;
+  readonly labelIndex: number;
+  /** Other labels of the same release, first published first. */
+  readonly aliases: readonly string[];
+}
+
+/**
+ * The release of a label; a leading `v` may be left out or added.
+ * @throws {UnwindError} UnknownRelease: names the labels that look most like it.
+ */
+export function findRelease(catalog: Catalog, label: string): FoundRelease {
+  const spellings = [label, `v${label}`, label.replace(/^v/, '')];
+  const labelIndex = spellings
+    .map((spelling) => catalog.labels.findIndex((it) => it.label === spelling))
+    .find((i) => i >= 0);
+  const release = catalog.releases.find(({ labels }) => labelIndex !== undefined && labels.includes(labelIndex));
+  const entry = labelIndex === undefined ? undefined : catalog.labels[labelIndex];
+  if (labelIndex === undefined || release === undefined || entry === undefined) throw unknownRelease(catalog, label);
+  const aliases = release.labels.filter((i) => i !== labelIndex).flatMap((i) => catalog.labels[i]?.label ?? []);
+  return { release, label: entry, labelIndex, aliases };
+}
+
+function unknownRelease(catalog: Catalog, label: string): UnwindError {
+  const nearest = catalog.labels
+    .map((it) => ({ label: it.label, far: distance(it.label.replace(/^v/, ''), label.replace(/^v/, '')) }))
+    .sort((a, b) => a.far - b.far) // stable: equally far ones stay in version order
+    .slice(0, 3)
+    .map((it) => it.label);
+  const first = catalog.labels[0]?.label;
+  const last = catalog.labels.at(-1)?.label;
+  return new UnwindError(
+    FailureType.UnknownRelease,
+    `The catalog of "${catalog.product}" has no release "${label}". Nearest: ${nearest.join(', ') || 'none'}. ` +
+      `It holds ${catalog.labels.length} labels, ${first} to ${last}; build it again if "${label}" is newer.`,
+    { details: { label, nearest } },
+  );
+}
+
+/** The database of that name; null: the product has none. */
+export function findDatabase(catalog: Catalog, database: DatabaseName): CatalogDatabase | null {
+  return catalog.databases.find(({ name }) => name === database) ?? null;
+}
+
+/** The ids that a release holds in a database, parents first; none where the release does not have the database. */
+export function migrationIds(catalog: Catalog, release: CatalogRelease, database: DatabaseName): MigrationId[] {
+  const migrations = findDatabase(catalog, database)?.migrations ?? [];
+  return [...inRanges(release.sets[database] ?? [])].flatMap((index) => migrations[index]?.id ?? []);
+}
+
+/** The text that the highest version carries: what a down runs, since publishers fix broken downs later. */
+export function newestText(migration: CatalogMigration, direction: 'up' | 'down'): ScriptVersion {
+  const newest = migration[direction].at(-1);
+  if (newest === undefined) throw new Error(`migration ${migration.id} has no ${direction} text`); // the store checks it
+  return newest;
+}
+
+/** The text of that label; the newest where the label has none of its own (its release squashed the migration away). */
+export function textAt(migration: CatalogMigration, direction: 'up' | 'down', labelIndex: number): ScriptVersion {
+  const own = migration[direction].find(({ carriedBy }) => rangesHold(carriedBy, labelIndex));
+  return own ?? newestText(migration, direction);
+}
+
+/** Ids without a row that are read as applied: an instance born after a squash has only the squash's root in its ledger. */
+export function impliedBy(database: CatalogDatabase, applied: ReadonlySet<MigrationId>): Set<MigrationId> {
+  const roots = database.squashRoots.filter((id) => applied.has(id));
+  if (roots.length === 0) return new Set();
+  const byId = new Map(database.migrations.map((migration) => [migration.id, migration]));
+  const implied = ancestors(byId, roots);
+  for (const id of applied) implied.delete(id);
+  return implied;
+}
