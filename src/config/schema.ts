@@ -1,0 +1,111 @@
+import { z } from 'zod';
+import { TASK_QUEUE } from '../contract/ids.js';
+import { connectionReferenceSchema } from './connection-reference.js';
+
+/** Names become parts of workflow ids, activity ids and command lines: no slash, no blank, nothing to quote. */
+const name = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/,
+    'a name is 1 to 100 letters, digits, ".", "_" or "-", and begins with a letter or digit',
+  );
+
+const text = z.string().min(1, 'must not be empty');
+const milliseconds = z.number().int().min(0).max(86_400_000);
+
+const temporalSchema = z.strictObject({
+  /** host:port. What is not said here comes from the profile: TEMPORAL_* variables, then temporal.toml. */
+  address: text.optional(),
+  namespace: text.optional(),
+  /** A profile of temporal.toml. */
+  profile: text.optional(),
+  taskQueue: text.default(TASK_QUEUE),
+});
+
+const workerSchema = z.strictObject({
+  maxConcurrentActivities: z.number().int().min(1).max(10_000).default(50),
+  /** How long a stopping worker lets a step finish before it rolls it back. */
+  shutdownGraceSeconds: z.number().int().min(0).max(86_400).default(30),
+  /** host:port for Prometheus; null: no metrics. */
+  metricsAddress: z
+    .string()
+    .regex(/^\S+:\d{1,5}$/, 'must be host:port, such as 127.0.0.1:9464')
+    .nullable()
+    .default(null),
+});
+
+const productSchema = z.strictObject({
+  /** The folder of the compiled catalog, relative to the configuration file. */
+  catalog: text,
+  ledger: z.strictObject({ kind: z.literal('sourcegraph'), schema: text.default('public') }),
+  /** Where the product itself notes which release it is. */
+  releaseMarker: z
+    .strictObject({
+      kind: z.literal('sourcegraph'),
+      database: name,
+      service: text.default('frontend'),
+      schema: text.default('public'),
+    })
+    .optional(),
+  databases: z
+    .record(
+      name,
+      z.strictObject({
+        /** Which of the ledger's histories is this database's: `schema_migrations`, `codeintel_schema_migrations`, … */
+        ledgerKey: text,
+      }),
+    )
+    .refine((databases) => Object.keys(databases).length > 0, 'a product has at least one database'),
+});
+
+const optionsSchema = z.strictObject({
+  /** How long a step waits for a lock before it gives way to those behind it and tries again; 0 waits for ever. */
+  lockTimeoutMs: milliseconds.default(500),
+  /** 0: no limit. A script that is cut off halfway and rolled back has only cost time. */
+  statementTimeoutMs: milliseconds.default(0),
+  /** What may be done about sessions that hold a lock which a step needs. */
+  blockers: z.enum(['wait', 'terminateIdle', 'terminate']).default('wait'),
+  /** Where the schema is compared with the release's: after the last leg, or after each. */
+  verify: z.enum(['final', 'every-release']).default('final'),
+  /** The longest honest step: Temporal takes it for dead afterwards. */
+  stepTimeoutSeconds: z.number().int().min(1).max(2_592_000).default(21_600),
+  /** A dead worker is noticed after this time. */
+  heartbeatTimeoutSeconds: z.number().int().min(5).max(3_600).default(30),
+  /** Attempts at a failure that a repeat can cure, before the run parks; null: for ever. */
+  maximumAttempts: z.number().int().min(1).nullable().default(null),
+});
+
+const instanceSchema = z.strictObject({
+  product: name,
+  /** What a fleet is selected by. */
+  labels: z.record(name, z.string()).default({}),
+  databases: z.record(
+    name,
+    z.strictObject({
+      url: connectionReferenceSchema,
+      /** For what the ordinary role may not do (extensions, ending the sessions of others). */
+      privilegedUrl: connectionReferenceSchema.optional(),
+    }),
+  ),
+  options: optionsSchema.prefault({}),
+});
+
+/** `pg-unwind.yaml`, version 1. */
+export const configSchema = z.strictObject({
+  temporal: temporalSchema.prefault({}),
+  worker: workerSchema.prefault({}),
+  products: z.record(name, productSchema).default({}),
+  instances: z.record(name, instanceSchema).default({}),
+});
+
+export type ConfigContent = z.infer<typeof configSchema>;
+export type TemporalSettings = z.infer<typeof temporalSchema>;
+export type WorkerSettings = z.infer<typeof workerSchema>;
+export type ProductConfig = z.infer<typeof productSchema>;
+export type InstanceConfig = z.infer<typeof instanceSchema>;
+export type InstanceOptions = z.infer<typeof optionsSchema>;
+
+export interface Config extends ConfigContent {
+  /** The file it was read from, absolute. Relative paths in it were resolved against its folder. */
+  readonly file: string;
+}
