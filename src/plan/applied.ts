@@ -1,4 +1,5 @@
-import { ancestors, compareIds } from '../catalog/graph.js';
+import { compareIds } from '../catalog/graph.js';
+import { impliedBy } from '../catalog/releases.js';
 import type { CatalogDatabase, DatabaseName, MigrationId } from '../contract/catalog.js';
 import { FailureType, UnwindError } from '../contract/errors.js';
 
@@ -23,9 +24,7 @@ export interface AppliedSet {
 export function readApplied(database: CatalogDatabase, state: AppliedState): AppliedSet {
   const rows = new Set(state.applied);
   const absent = new Set(state.absent);
-  const byId = new Map(database.migrations.map((migration) => [migration.id, migration]));
-  const squashed = database.squashRoots.filter((root) => rows.has(root));
-  const implied = new Set([...ancestors(byId, squashed)].filter((id) => !rows.has(id) && !absent.has(id)));
+  const implied = new Set([...impliedBy(database, rows)].filter((id) => !absent.has(id)));
   return { ids: new Set([...rows, ...implied]), implied };
 }
 

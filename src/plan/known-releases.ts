@@ -1,8 +1,5 @@
-import { distance } from 'fastest-levenshtein';
-import { migrationIds } from './release-sets.js';
-import { compareVersions, parseVersion } from '../catalog/version.js';
+import { migrationIds } from '../catalog/releases.js';
 import type { Catalog, CatalogDatabase, DatabaseName, MigrationId } from '../contract/catalog.js';
-import { FailureType, UnwindError } from '../contract/errors.js';
 
 /** An id set per database of the instance. */
 export type IdSets = ReadonlyMap<DatabaseName, ReadonlySet<MigrationId>>;
@@ -10,6 +7,8 @@ export type IdSets = ReadonlyMap<DatabaseName, ReadonlySet<MigrationId>>;
 /** A release as this instance sees it: its databases only, under the label that is shown to people. */
 export interface KnownRelease {
   readonly label: string;
+  /** Its place in `Catalog.labels`. */
+  readonly labelIndex: number;
   /** The other labels, in the order of the catalog. */
   readonly aliases: readonly string[];
   readonly sets: IdSets;
@@ -34,9 +33,10 @@ export function isSame(left: IdSets, right: IdSets): boolean {
 /**
  * The releases of the catalog by their sets in these databases, largest first, ties by the shown label's place in the
  * catalog. Releases that differ only in databases which the instance does not have are one release here.
- * @param named the label that the user typed: its release is shown under it, the others under the first published.
+ * @param named place in `Catalog.labels` of the label that the user typed: its release is shown under it, the others under
+ * the first published.
  */
-export function knownReleases(catalog: Catalog, databases: readonly CatalogDatabase[], named: string): KnownRelease[] {
+export function knownReleases(catalog: Catalog, databases: readonly CatalogDatabase[], named: number): KnownRelease[] {
   const groups = new Map<string, { readonly sets: IdSets; readonly shown: number[]; readonly labels: number[] }>();
   for (const release of catalog.releases) {
     const sets = new Map(databases.map(({ name }) => [name, new Set(migrationIds(catalog, release, name))]));
@@ -46,14 +46,13 @@ export function knownReleases(catalog: Catalog, databases: readonly CatalogDatab
     group.labels.push(...release.labels);
     groups.set(key, group);
   }
-  const publishedAt = (label: number) => catalog.labels[label]!.publishedAt ?? '￿'; // undated ones last
+  const publishedAt = (label: number) => catalog.labels[label]!.publishedAt ?? '~'; // undated ones last: `~` follows every digit
   const firstPublished = (a: number, b: number) => {
     const [left, right] = [publishedAt(a), publishedAt(b)];
     return left < right ? -1 : left > right ? 1 : a - b;
   };
   const releases = [...groups.values()].map(({ sets, shown, labels }) => {
-    const typed = labels.find((index) => catalog.labels[index]!.label === named);
-    const first = typed ?? shown.toSorted(firstPublished)[0]!;
+    const first = labels.includes(named) ? named : shown.toSorted(firstPublished)[0]!;
     const others = labels.filter((index) => index !== first).toSorted((a, b) => a - b);
     const size = [...sets.values()].reduce((sum, ids) => sum + ids.size, 0);
     return { first, others, sets, size };
@@ -62,40 +61,9 @@ export function knownReleases(catalog: Catalog, databases: readonly CatalogDatab
     .toSorted((a, b) => b.size - a.size || a.first - b.first)
     .map(({ first, others, sets, size }) => ({
       label: catalog.labels[first]!.label,
+      labelIndex: first,
       aliases: others.map((index) => catalog.labels[index]!.label),
       sets,
       size,
     }));
-}
-
-const NAMES_SHOWN = 5;
-
-/** Labels that may have been meant: those of the same minor first, then the nearest in spelling. */
-function nearestLabels(catalog: Catalog, typed: string): string[] {
-  const version = parseVersion(typed);
-  const rank = (label: string) => {
-    const other = parseVersion(label);
-    const sameMinor = version !== null && other !== null && compareVersions(version, other) === 0;
-    return sameMinor ? 0 : distance(typed, label);
-  };
-  return catalog.labels
-    .map(({ label }, index) => ({ label, index, rank: rank(label) }))
-    .toSorted((a, b) => a.rank - b.rank || a.index - b.index)
-    .slice(0, NAMES_SHOWN)
-    .map(({ label }) => label);
-}
-
-/** @throws {UnwindError} UnknownRelease: no release of the catalog has this label; names the nearest. */
-export function targetRelease(catalog: Catalog, releases: readonly KnownRelease[], named: string): KnownRelease {
-  // The release that holds a label is shown under it, so looking at the shown labels is enough.
-  const release = releases.find(({ label }) => label === named);
-  if (release !== undefined) return release;
-  const nearest = nearestLabels(catalog, named);
-  throw new UnwindError(
-    FailureType.UnknownRelease,
-    `The catalog of "${catalog.product}" has no release "${named}". ` +
-      (nearest.length > 0 ? `Nearest: ${nearest.join(', ')}. ` : 'It has no release at all. ') +
-      'Nothing was changed. Name one of its labels, or build a catalog that includes the release ("pg-unwind catalog build").',
-    { details: { product: catalog.product, release: named, nearest } },
-  );
 }

@@ -1,12 +1,12 @@
 import canonicalJson from 'canonicalize';
 import { compareIds } from '../catalog/graph.js';
-import { textAt } from './release-sets.js';
+import { findRelease, textAt } from '../catalog/releases.js';
 import type { Catalog, CatalogDatabase, DatabaseName, MigrationId } from '../contract/catalog.js';
 import { FailureType, UnwindError } from '../contract/errors.js';
 import type { Direction, Plan, PlanId, PlanWarning, PlannedLeg, PlannedStep } from '../contract/plan.js';
 import { readLedgers, type AppliedState } from './applied.js';
 import { downSet, upSet } from './down-set.js';
-import { isSame, knownReleases, targetRelease, type IdSets, type KnownRelease } from './known-releases.js';
+import { isSame, knownReleases, type IdSets, type KnownRelease } from './known-releases.js';
 import { expectReachable } from './reachable.js';
 import { releaseChain } from './release-chain.js';
 import { expectRunnable, stepScript, type RefusedStep } from './step-script.js';
@@ -20,7 +20,7 @@ export interface PlanInput {
   /** sha-256 of the catalog.json that `catalog` was read from. */
   readonly catalogHash: string;
   readonly direction: Direction;
-  /** A label of the release to go to. */
+  /** A label of the release to go to; a leading `v` may be left out or added. */
   readonly target: string;
   /** The databases of the instance; the plan lists them in the order of the catalog. */
   readonly databases: readonly DatabaseName[];
@@ -36,8 +36,9 @@ export interface PlanInput {
 export function makePlan(input: PlanInput, sha256: Sha256): Plan {
   const { catalog, direction } = input;
   const databases = planDatabases(input);
-  const releases = knownReleases(catalog, databases, input.target);
-  const target = targetRelease(catalog, releases, input.target);
+  const { labelIndex } = findRelease(catalog, input.target);
+  const releases = knownReleases(catalog, databases, labelIndex);
+  const target = releases.find((release) => release.labelIndex === labelIndex)!;
   const ledgers = readLedgers(databases, input.ledger);
   const applied: IdSets = new Map([...ledgers].map(([database, { ids }]) => [database, ids]));
   expectReachable(databases, releases, applied, target, direction);
@@ -51,7 +52,7 @@ export function makePlan(input: PlanInput, sha256: Sha256): Plan {
 
   const warnings: PlanWarning[] = notNestedWarnings(notNested);
   const refused: RefusedStep[] = [];
-  const steps = stepMaker(input, standing, warnings, refused);
+  const steps = stepMaker(input, target, standing, warnings, refused);
   const legs: PlannedLeg[] = [];
   let at = applied;
   for (const stop of stops) {
@@ -124,14 +125,13 @@ function planDatabases({ catalog, databases }: PlanInput): CatalogDatabase[] {
 
 /** Makes the steps of one leg in one database after another, numbers them, and collects what is to be said about them. */
 function stepMaker(
-  { catalog, direction, target }: PlanInput,
+  { catalog, direction }: PlanInput,
+  target: KnownRelease,
   standing: KnownRelease | null,
   warnings: PlanWarning[],
   refused: RefusedStep[],
 ) {
   const seq = new Map<DatabaseName, number>();
-  const targetLabel = catalog.labels.findIndex(({ label }) => label === target);
-  const ownLabel = catalog.labels.findIndex(({ label }) => label === standing?.label);
   return (
     database: CatalogDatabase,
     from: ReadonlySet<MigrationId>,
@@ -141,7 +141,7 @@ function stepMaker(
     const migrations = direction === 'down' ? downSet(database, from, to) : upSet(database, from, to);
     const steps: PlannedStep[] = [];
     for (const migration of migrations) {
-      const facts = stepScript(catalog, migration, direction, targetLabel);
+      const facts = stepScript(catalog, migration, direction, target.labelIndex);
       const reason = facts === null ? `it has no ${direction} script` : facts.refused;
       if (facts === null || reason !== null) {
         refused.push({ database: database.name, migration: migration.id, name: migration.name, reason: reason! });
@@ -160,8 +160,8 @@ function stepMaker(
         destroys: facts.destroys,
         units: facts.units.length,
       };
-      const own = direction === 'down' && ownLabel >= 0 ? textAt(migration.down, ownLabel) : null;
-      const olderTextIn = own !== null && own !== facts.sha256 ? standing!.label : null;
+      const own = standing === null ? null : textAt(migration, direction, standing.labelIndex).sha256;
+      const olderTextIn = direction === 'down' && own !== null && own !== facts.sha256 ? standing!.label : null;
       warnings.push(...stepWarnings(database.name, step, facts, direction, olderTextIn));
       steps.push(step);
     }

@@ -1,4 +1,4 @@
-import { newestText, textAt } from './release-sets.js';
+import { newestText, textAt } from '../catalog/releases.js';
 import type { Catalog, CatalogMigration, DatabaseName } from '../contract/catalog.js';
 import { FailureType, UnwindError } from '../contract/errors.js';
 import type { Direction } from '../contract/plan.js';
@@ -23,16 +23,15 @@ export function stepScript(
   direction: Direction,
   targetLabel: number,
 ): ScriptFacts | null {
-  const sha256 =
-    direction === 'down' ? newestText(migration.down) : (textAt(migration.up, targetLabel) ?? newestText(migration.up));
-  if (sha256 === null) return null;
-  const facts = catalog.scripts[sha256];
+  if (migration[direction].length === 0) return null;
+  const text = direction === 'down' ? newestText(migration, direction) : textAt(migration, direction, targetLabel);
+  const facts = catalog.scripts[text.sha256];
   if (facts === undefined) {
     throw new UnwindError(
       FailureType.InvalidCatalog,
-      `The catalog of "${catalog.product}" does not describe script ${sha256} (${direction} of ${migration.id}). ` +
+      `The catalog of "${catalog.product}" does not describe script ${text.sha256} (${direction} of ${migration.id}). ` +
         'Nothing was changed. Build the catalog again ("pg-unwind catalog build").',
-      { details: { migration: migration.id, direction, sha256 } },
+      { details: { migration: migration.id, direction, sha256: text.sha256 } },
     );
   }
   return facts;

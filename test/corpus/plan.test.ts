@@ -1,15 +1,17 @@
 import { createHash } from 'node:crypto';
+import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { buildCatalog } from '../../src/catalog/build.js';
 import { leaves } from '../../src/catalog/graph.js';
+import { findRelease, migrationIds } from '../../src/catalog/releases.js';
 import type { Catalog } from '../../src/contract/catalog.js';
 import type { Direction, Plan } from '../../src/contract/plan.js';
 import { downSet } from '../../src/plan/down-set.js';
-import { knownReleases } from '../../src/plan/known-releases.js';
 import { makePlan, type PlanInput } from '../../src/plan/plan.js';
-import { countSteps, planSteps } from '../../src/plan/report.js';
-import { CORPUS, corpusGraph } from '../support/corpus-graph.js';
-import { fixture, missingCorpus, missingFixtures } from '../support/shared.js';
+import { countSteps, destructiveSteps, planSteps } from '../../src/plan/report.js';
+import { corpora, fixture, missingCorpus, missingFixtures } from '../support/shared.js';
 
+const CORPUS = 'sourcegraph-migrations.bundle';
 type Database = 'frontend' | 'codeintel' | 'codeinsights';
 const DATABASES: readonly Database[] = ['frontend', 'codeintel', 'codeinsights'];
 
@@ -36,6 +38,11 @@ interface ReleasesFixture {
   readonly releases: readonly ({ tag: string } & Record<Database, { count: number; leaves: number[] }>)[];
 }
 
+interface ScriptKinds {
+  readonly downCommitAndChain: Readonly<Record<string, number>>;
+  readonly downWithoutStatement: readonly number[];
+}
+
 const sha256 = (text: string) => createHash('sha256').update(text, 'utf8').digest('hex');
 const missing = missingCorpus(CORPUS) ?? missingFixtures();
 
@@ -43,14 +50,13 @@ describe.skipIf(missing !== null)(
   `plans of the Sourcegraph corpus${missing === null ? '' : `: skipped, ${missing}`}`,
   () => {
     let catalog: Catalog;
-    beforeAll(() => {
-      catalog = corpusGraph();
+    beforeAll(async () => {
+      const source = path.join(corpora, CORPUS);
+      ({ catalog } = await buildCatalog({ product: 'sourcegraph', format: 'sourcegraph', source, tags: 'v*' }));
     });
 
-    const idsAt = (label: string, database: Database): string[] => {
-      const release = knownReleases(catalog, catalog.databases, label).find((known) => known.label === label)!;
-      return [...release.sets.get(database)!];
-    };
+    const idsAt = (label: string, database: Database) =>
+      migrationIds(catalog, findRelease(catalog, label).release, database);
     const databaseOf = (name: Database) => catalog.databases.find((database) => database.name === name)!;
     const inputFor = (direction: Direction, from: string, target: string): PlanInput => ({
       catalog,
@@ -138,6 +144,26 @@ describe.skipIf(missing !== null)(
       const plan = makePlan(inputFor('down', 'v7.1.0', 'v7.0.0'), sha256);
       const older = plan.warnings.filter(({ code }) => code === 'olderText').map(({ migration }) => migration);
       expect(older).toContain('1772020933'); // reference §8.3, R3
+    });
+
+    test('how each step runs, what it destroys and where it restores nothing stand in the plan', () => {
+      const plan = makePlan(inputFor('down', 'v7.2.0', 'v5.8.1579'), sha256);
+      const kinds = fixture<{ 'v7.2.0': Record<Database, ScriptKinds> }>('script-kinds.json')['v7.2.0'];
+      for (const name of DATABASES) {
+        const steps = planSteps(plan).filter(({ database }) => database === name);
+        const planned = new Set(migrations(plan, name));
+        const those = (execution: string) =>
+          steps.filter(({ step }) => step.execution === execution).map(({ step }) => Number(step.migration));
+        const within = (ids: readonly number[]) => ids.filter((id) => planned.has(String(id)));
+        const segments = Object.entries(kinds[name].downCommitAndChain).filter(([id]) => planned.has(id));
+        expect(those('segmented').sort(), name).toEqual(segments.map(([id]) => Number(id)));
+        expect(those('empty').sort(), name).toEqual(within(kinds[name].downWithoutStatement));
+        const emptyDowns = plan.warnings.filter(({ code, database }) => code === 'emptyDown' && database === name);
+        expect(emptyDowns.map(({ migration }) => Number(migration)).sort()).toEqual(those('empty').sort());
+      }
+      const destructive = destructiveSteps(plan).map(({ step }) => step.migration);
+      expect(destructive).toContain('1754092625'); // truncates a table that its redacted up never filled (§8.3, R7)
+      expect(destructive.length).toBeGreaterThan(100);
     });
 
     test('the way up passes the same releases and applies what the way down undoes', () => {

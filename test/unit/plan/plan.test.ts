@@ -173,9 +173,15 @@ describe('ledgers', () => {
 
 describe('targets', () => {
   test('an unknown label is answered with those that may have been meant', () => {
-    const error = refusal(() => plan(shop, { target: '1.1', ledger: ledgerAt(shop, 'v1.3') }));
+    const error = refusal(() => plan(shop, { target: 'v1.4', ledger: ledgerAt(shop, 'v1.3') }));
     expect(error.type).toBe('UnknownRelease');
-    expect(error.details).toMatchObject({ nearest: ['v1.1', 'v1.1.1', 'v1.0', 'v1.2', 'v1.3'] });
+    expect(error.message).toContain('"v1.4"');
+    expect(error.details['nearest']).toContain('v1.0');
+  });
+
+  test('a label typed without its v gives the same plan', () => {
+    const ledger = ledgerAt(shop, 'v1.3');
+    expect(plan(shop, { target: '1.1', ledger })).toEqual(plan(shop, { target: 'v1.1', ledger }));
   });
 
   test('a target above is refused going down, with what is missing where, and the other direction is offered', () => {
