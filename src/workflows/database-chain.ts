@@ -1,0 +1,104 @@
+import { isCancellation } from '@temporalio/workflow';
+import type { CheckVerdict, StepOutcome, StepRef } from '../contract/activities.js';
+import type { DatabaseName } from '../contract/catalog.js';
+import { FailureType } from '../contract/errors.js';
+import { stepActivityId, stepSummary } from '../contract/ids.js';
+import type { PlanId } from '../contract/plan.js';
+import { during, Stuck } from './failures.js';
+import { untilDone } from './parking.js';
+import { noteCheck, warn } from './progress.js';
+import { isStopping, type Run, unlessAborted } from './run.js';
+
+/**
+ * One database's steps of one leg, in order. A check comes before each step and none after the last: that one is the next leg's
+ * first, or the run's final check. So N steps cost N+1 checks.
+ */
+export async function unwindDatabase(
+  run: Run,
+  plan: PlanId,
+  leg: number,
+  database: DatabaseName,
+  steps: readonly StepRef[],
+): Promise<void> {
+  const { progress } = run;
+  for (const step of steps.filter(({ done }) => !done)) {
+    if (isStopping(run)) return;
+    progress.current.set(database, step);
+    // The check is part of what is tried again: whatever parked a step may have changed the database.
+    const outcome = await untilDone(run, { database, step, claims: [database] }, async () => {
+      await expectClean(run, plan, database, step.seq);
+      if (isStopping(run)) return undefined;
+      return applyStep(run, plan, leg, database, step);
+    });
+    if (!outcome) return;
+    const legProgress = progress.legs[leg];
+    if (legProgress) legProgress.done[database] = (legProgress.done[database] ?? 0) + 1;
+    noteOutcome(run, database, step, outcome);
+    run.show();
+  }
+  progress.current.delete(database);
+}
+
+/**
+ * @throws {Stuck} the database is not what the journal says it must be, or nobody could look.
+ */
+export async function expectClean(run: Run, plan: PlanId, database: DatabaseName, nextSeq: number): Promise<void> {
+  const { progress } = run;
+  const verdict = await during('check', () => unlessAborted(run, () => check(run, plan, database, nextSeq)));
+  noteCheck(progress, database, verdict);
+  if (verdict.clean) return;
+  throw new Stuck(
+    'check',
+    FailureType.DirtyDatabase,
+    `"${database}" is not in the state that step ${nextSeq} starts from. Nothing was changed by this check. ` +
+      `Repair what is listed, then send the update "retryStep".`,
+    { reasons: verdict.reasons },
+  );
+}
+
+/** Locally first, for the sake of the history and 8 ms; see proxies.ts. Whatever fails there is decided by the regular activity. */
+async function check(run: Run, plan: PlanId, database: DatabaseName, nextSeq: number): Promise<CheckVerdict> {
+  const { progress, proxies } = run;
+  const token = progress.tokens.get(database) ?? ''; // '' where nothing is claimed: the check of an instance that is there already
+  const input = { instance: progress.input.instance, run: progress.run, plan, database, nextSeq, token };
+  try {
+    return await proxies.checkDirtyLocally(input);
+  } catch (error) {
+    if (isCancellation(error)) throw error;
+    return proxies.checkDirty(input);
+  }
+}
+
+function applyStep(run: Run, plan: PlanId, leg: number, database: DatabaseName, step: StepRef): Promise<StepOutcome> {
+  const { progress, proxies } = run;
+  const { direction } = progress;
+  return during('step', () =>
+    proxies.applyMigration(
+      {
+        activityId: stepActivityId(database, step.seq, direction),
+        summary: stepSummary(database, step.migration, step.name, direction),
+      },
+      {
+        instance: progress.input.instance,
+        run: progress.run,
+        plan,
+        leg,
+        database,
+        seq: step.seq,
+        migration: step.migration,
+        direction,
+        token: progress.tokens.get(database) ?? '',
+      },
+    ),
+  );
+}
+
+function noteOutcome({ progress }: Run, database: DatabaseName, step: StepRef, outcome: StepOutcome): void {
+  if (outcome.skippedNotices === 0) return;
+  warn(
+    progress,
+    `${database} ${step.seq} skipped`,
+    `${database} ${step.migration} ${step.name}: ${outcome.skippedNotices} times "does not exist, skipping"; ` +
+      `a misspelt name in the script would look the same`,
+  );
+}

@@ -1,0 +1,42 @@
+import type { PlanSummary } from '../contract/activities.js';
+import type { Decision } from '../contract/messages.js';
+import { bestEffort, type Run, unlessAborted } from './run.js';
+
+/**
+ * Consent is in the journal before it counts: what is destroyed after it must be answerable to somebody.
+ * Recorded under the kind `approve`, wherever it came from, since that is what the next `makePlan` looks for.
+ */
+export async function recordConsent(
+  run: Run,
+  { plan }: PlanSummary,
+  decision: Decision,
+  givenBy: 'input' | 'update',
+): Promise<true> {
+  const { progress, proxies } = run;
+  const { instance } = progress.input;
+  await unlessAborted(run, () =>
+    proxies.recordConsent({ instance, run: progress.run, plan, ...decision, details: { plan, givenBy } }),
+  );
+  progress.decisions.push(decision);
+  progress.approved = true;
+  return true;
+}
+
+/** Other decisions work at once, even where the database that should hold them is away; Temporal's history has them too. */
+export async function recordDecision(
+  run: Run,
+  decision: Decision,
+  details: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const { progress, proxies } = run;
+  progress.decisions.push(decision);
+  await bestEffort(run, `the decision "${decision.kind}" could not be written to the journal`, () =>
+    proxies.recordDecision({
+      instance: progress.input.instance,
+      run: progress.run,
+      plan: progress.plan?.plan ?? null,
+      ...decision,
+      details,
+    }),
+  );
+}

@@ -1,0 +1,117 @@
+import { UpdateName, type Parked } from '../contract/messages.js';
+import { type Progress, stateOf, stepsOf, stepsOfDatabase } from './progress.js';
+import { statusOf } from './status.js';
+
+/**
+ * The picture of the run as Markdown, for the Web UI's "Current Details" and `temporal workflow metadata`: what matters first,
+ * then what to type. Counts are `133 of 259`, because the Web UI renders `133/259` as a fraction.
+ */
+export function detailsOf(progress: Progress): string {
+  return [
+    heading(progress),
+    ...parkedParts(progress),
+    ...nextCommands(progress),
+    ...table(progress),
+    ...notes(progress),
+  ]
+    .join('\n\n')
+    .trimEnd();
+}
+
+function heading(progress: Progress): string {
+  const { input, plan, leg } = progress;
+  const arrow = progress.direction === 'down' ? '↓' : '↑';
+  const { done, total } = stepsOf(progress);
+  const lines = [
+    `**${stateOf(progress)}** · ${input.instance} ${arrow} ${plan?.from ? `${plan.from} → ` : ''}${plan?.to ?? input.to}`,
+  ];
+  if (plan) {
+    const release = leg === null ? undefined : progress.legs[leg]?.release;
+    const where = leg === null ? '' : `leg ${leg + 1} of ${progress.legs.length}, to ${release} · `;
+    lines.push(`${where}${done} of ${total} steps done`);
+  }
+  const { waitingFor } = statusOf(progress);
+  if (waitingFor) lines.push(`Waits for ${waitingFor}.`);
+  return lines.join('\n\n');
+}
+
+function parkedParts(progress: Progress): string[] {
+  return [...progress.parked.values()].map((entry) =>
+    [
+      `### ${entry.database ?? 'The instance'} is parked: ${entry.failure}`,
+      `${place(entry)}since ${entry.since}. ${entry.message}`,
+      ...entry.reasons.map(
+        ({ code, database, evidence, remedy }) => `- **${code}** (${database}): ${evidence}\n  ${remedy}`,
+      ),
+    ].join('\n\n'),
+  );
+}
+
+function place({ during, seq, migration }: Parked): string {
+  return `During ${during}${migration === null ? '' : ` of ${migration}`}${seq === null ? '' : ` (step ${seq})`}, `;
+}
+
+function nextCommands(progress: Progress): string[] {
+  const state = stateOf(progress);
+  const commands: string[] = [];
+  if (state === 'needsOperator') {
+    const several = progress.parked.size > 1;
+    for (const database of progress.parked.keys()) {
+      commands.push(update(progress, UpdateName.retryStep, several && database !== '' ? { database } : {}));
+    }
+  }
+  if (state === 'awaitingApproval' && progress.plan) {
+    commands.push(update(progress, UpdateName.approve, { plan: progress.plan.plan }));
+  }
+  const over = state === 'completed' || state === 'aborted' || state === 'cancelled';
+  if (!over && !progress.aborting && !progress.ending) commands.push(update(progress, UpdateName.abort, {}));
+  if (commands.length === 0) return [];
+  const losses =
+    state === 'awaitingApproval' ? (progress.plan?.destructiveExamples ?? []).map((text) => `- ${text}`) : [];
+  return [...(losses.length > 0 ? [`What is lost:\n\n${losses.join('\n')}`] : []), fenced(commands)];
+}
+
+function fenced(lines: readonly string[]): string {
+  return ['```sh', ...lines, '```'].join('\n');
+}
+
+/** A line to copy: what the command line of Temporal takes as it is. */
+function update(progress: Progress, name: string, input: Readonly<Record<string, string>>): string {
+  const { namespace, workflowId } = progress.owner;
+  return [
+    'temporal workflow update execute',
+    ...(namespace === 'default' ? [] : [`--namespace ${shellWord(namespace)}`]),
+    `--workflow-id ${shellWord(workflowId)}`,
+    `--name ${name}`,
+    ...(Object.keys(input).length > 0 ? [`--input ${shellWord(JSON.stringify(input))}`] : []),
+  ].join(' ');
+}
+
+function shellWord(text: string): string {
+  return /^[\w./:@-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+function table(progress: Progress): string[] {
+  const { plan } = progress;
+  if (!plan) return [];
+  const rows = plan.databases.map((database) => {
+    const { done, total } = stepsOfDatabase(progress, database);
+    const step = progress.current.get(database);
+    const check = progress.lastCheck.get(database);
+    return [
+      database,
+      `${done} of ${total}`,
+      step ? `${step.migration} ${step.name}` : '',
+      check ? `${check.clean ? 'clean' : 'dirty'} (${check.how}) ${check.at}` : '',
+    ];
+  });
+  const lines = [['database', 'done', 'step', 'last check'], ['---', '---', '---', '---'], ...rows];
+  return [lines.map((cells) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`).join('\n')];
+}
+
+function notes(progress: Progress): string[] {
+  const { plan } = progress;
+  const facts = plan ? [`Plan ${plan.plan}, run ${progress.run}${plan.resumed ? ' (goes on)' : ''}.`] : [];
+  const warnings = [...progress.warnings.values()].map((text) => `- ${text}`);
+  return warnings.length > 0 ? [...facts, `Warnings:\n\n${warnings.join('\n')}`] : facts;
+}

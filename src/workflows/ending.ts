@@ -1,0 +1,113 @@
+import type { LegRef, PlanSummary } from '../contract/activities.js';
+import type { DatabaseName, MigrationId } from '../contract/catalog.js';
+import type { UnwindReport } from '../contract/messages.js';
+import { during } from './failures.js';
+import { doneIn } from './legs.js';
+import { untilDone } from './parking.js';
+import { type LegProgress, type Progress, stepsOf } from './progress.js';
+import { bestEffort, type Run, yieldClaims } from './run.js';
+
+/** Undefined: an abort came while the end could not be recorded. */
+export async function complete(run: Run, plan: PlanSummary): Promise<UnwindReport | undefined> {
+  const { progress } = run;
+  progress.ending = true;
+  const ended = await untilDone(run, { database: null, claims: [] }, async () => {
+    await during('release', () =>
+      run.proxies.endRun({ instance: progress.input.instance, run: progress.run, state: 'completed' }),
+    );
+    return true;
+  });
+  if (!ended) return undefined;
+  progress.leg = null;
+  progress.phase = 'completed';
+  await yieldClaims(run, plan.databases, 'ended');
+  run.show();
+  return reportOf(progress, 'completed', []);
+}
+
+/** Every database is where it should be and was checked: there is no run to end. */
+export async function endAlreadyThere(run: Run, plan: PlanSummary): Promise<UnwindReport> {
+  run.progress.phase = 'completed';
+  await yieldClaims(run, plan.databases, 'ended');
+  run.show();
+  return { ...reportOf(run.progress, 'alreadyThere', []), standsAt: plan.to };
+}
+
+/** The instance stays where it is: between releases perhaps, but no step half done. */
+export async function endAborted(run: Run): Promise<UnwindReport> {
+  const { progress } = run;
+  const { plan } = progress;
+  let remaining: readonly (LegRef | null)[] = [];
+  if (plan) {
+    await yieldClaims(run, plan.databases, 'ended');
+    remaining = await Promise.all(progress.legs.map((leg, index) => readForReport(run, plan, index, leg)));
+    await endRunAs(run, 'aborted');
+  }
+  progress.phase = 'aborted';
+  run.show();
+  return reportOf(progress, 'aborted', remaining);
+}
+
+/** Must be called where a cancellation does not reach it. */
+export async function endCancelled(run: Run): Promise<void> {
+  const { progress } = run;
+  if (progress.plan) {
+    await yieldClaims(run, progress.plan.databases, 'ended');
+    await endRunAs(run, 'cancelled');
+  }
+  progress.phase = 'cancelled';
+  progress.parked.clear();
+  run.show();
+}
+
+async function endRunAs(run: Run, state: 'aborted' | 'cancelled'): Promise<void> {
+  const { progress, proxies } = run;
+  await bestEffort(run, `the run could not be recorded as ${state} (it stays open in the journal)`, () =>
+    proxies.endRunOnParting({ instance: progress.input.instance, run: progress.run, state }),
+  );
+}
+
+async function readForReport(run: Run, plan: PlanSummary, index: number, leg: LegProgress): Promise<LegRef | null> {
+  if (leg.closed) return null; // nothing in it that was not reached
+  const { progress, proxies } = run;
+  let read: LegRef | null = null;
+  await bestEffort(run, 'the steps that were not reached could not be listed', async () => {
+    const { instance } = progress.input;
+    read = await proxies.readLegOnParting({ instance, run: progress.run, plan: plan.plan, leg: index });
+  });
+  return read;
+}
+
+function reportOf(
+  progress: Progress,
+  outcome: UnwindReport['outcome'],
+  remaining: readonly (LegRef | null | undefined)[],
+): UnwindReport {
+  const { plan } = progress;
+  const legs = progress.legs.map((leg, index) => legReport(leg, remaining[index] ?? null));
+  const { total } = stepsOf(progress);
+  return {
+    instance: progress.input.instance,
+    direction: progress.direction,
+    outcome,
+    plan: plan?.plan ?? null,
+    run: progress.run,
+    from: plan?.from ?? progress.input.from ?? null,
+    to: plan?.to ?? progress.input.to,
+    standsAt: progress.legs[progress.verified - 1]?.release ?? null,
+    stepsDone: legs.flatMap(({ done }) => Object.values(done)).reduce((all, count) => all + count, 0),
+    stepsTotal: total,
+    legs,
+    decisions: progress.decisions,
+    warnings: [...progress.warnings.values()],
+    drift: Object.fromEntries(progress.drift),
+  };
+}
+
+function legReport(leg: LegProgress, read: LegRef | null): UnwindReport['legs'][number] {
+  const notReached: Record<DatabaseName, readonly MigrationId[]> = {};
+  for (const database of Object.keys(leg.steps)) {
+    notReached[database] = (read?.steps[database] ?? []).filter(({ done }) => !done).map(({ migration }) => migration);
+  }
+  return { release: leg.release, closed: leg.closed, done: read ? doneIn(read) : leg.done, notReached };
+}

@@ -1,0 +1,143 @@
+import type { LegRef, PlanSummary } from '../contract/activities.js';
+import type { DatabaseName } from '../contract/catalog.js';
+import { FailureType } from '../contract/errors.js';
+import { expectClean, unwindDatabase } from './database-chain.js';
+import { during, Stuck } from './failures.js';
+import { untilDone, wholeInstance } from './parking.js';
+import { type LegProgress, type Progress, stepsOfDatabase, sum, warn } from './progress.js';
+import { isStopping, type Run, unlessAborted } from './run.js';
+
+/**
+ * Promise 6: all databases reach a release boundary before any goes further. From the first leg that is not both closed and
+ * verified; false: the run stops.
+ */
+export async function unwindLegs(run: Run, plan: PlanSummary): Promise<boolean> {
+  const { progress } = run;
+  for (let index = progress.verified; index < progress.legs.length; index++) {
+    if (isStopping(run)) return false;
+    const leg = progress.legs[index];
+    if (!leg) return false;
+    progress.leg = index;
+    progress.phase = 'running';
+    run.show();
+    if (!leg.closed && !(await reachBoundary(run, plan, index, leg))) return false;
+    progress.phase = 'verifying';
+    run.show();
+    if (!leg.closed && !(await recordRelease(run, plan, index, leg))) return false;
+    if (!(await verifyRelease(run, plan, index))) return false;
+    progress.verified = index + 1;
+    progress.phase = 'running';
+  }
+  return true;
+}
+
+/** The one check that belongs to no step: after the last. False: the run stops. */
+export async function expectAllClean(run: Run, plan: PlanSummary, claimed: boolean): Promise<boolean> {
+  const checks = plan.databases.map((database) =>
+    untilDone(run, { database, claims: claimed ? [database] : [] }, async () => {
+      await expectClean(run, plan.plan, database, stepsOfDatabase(run.progress, database).total + 1);
+      return true;
+    }),
+  );
+  return (await allEnd(run.progress, checks)).every((clean) => clean === true);
+}
+
+async function reachBoundary(run: Run, plan: PlanSummary, index: number, leg: LegProgress): Promise<boolean> {
+  const { progress } = run;
+  const read = await untilDone(run, wholeInstance(run), () =>
+    during('plan', () =>
+      unlessAborted(run, () =>
+        run.proxies.readLeg({ instance: progress.input.instance, run: progress.run, plan: plan.plan, leg: index }),
+      ),
+    ),
+  );
+  if (!read) return false;
+  leg.done = doneIn(read); // the journal knows better than we do: after a reset the history is behind it
+  leg.closed = read.closed;
+  const chains = plan.databases.map((database) =>
+    unwindDatabase(run, plan.plan, index, database, read.steps[database] ?? []),
+  );
+  await allEnd(progress, chains);
+  return !isAborted(progress) && sum(leg.done) === sum(leg.steps);
+}
+
+async function recordRelease(run: Run, plan: PlanSummary, index: number, leg: LegProgress): Promise<boolean> {
+  const { progress } = run;
+  const recorded = await untilDone(run, wholeInstance(run), () =>
+    during('release', () =>
+      run.proxies.recordRelease({
+        instance: progress.input.instance,
+        run: progress.run,
+        plan: plan.plan,
+        leg: index,
+        tokens: Object.fromEntries(progress.tokens),
+      }),
+    ),
+  );
+  if (!recorded) return false;
+  leg.closed = true;
+  return !isAborted(progress);
+}
+
+async function verifyRelease(run: Run, plan: PlanSummary, index: number): Promise<boolean> {
+  const { progress } = run;
+  const verified = await untilDone(run, wholeInstance(run), async () => {
+    const found = await during('verify', () =>
+      unlessAborted(run, () =>
+        run.proxies.verifyRelease({
+          instance: progress.input.instance,
+          run: progress.run,
+          plan: plan.plan,
+          leg: index,
+          fingerprint: index === progress.legs.length - 1, // describes every object: worth it where the run ends
+        }),
+      ),
+    );
+    if (found.reasons.length === 0) return found;
+    throw new Stuck(
+      'verify',
+      FailureType.DirtyDatabase,
+      `All steps to ${found.release} are done, and the databases are not what that release says. ` +
+        `Repair what is listed, then send the update "retryStep".`,
+      { reasons: found.reasons },
+    );
+  });
+  if (!verified) return false;
+  for (const [database, differences] of Object.entries(verified.drift)) {
+    if (differences.length === 0) continue;
+    progress.drift.set(database, differences);
+    const text = `${database} differs in ${differences.length} places from what it was at ${verified.release} before; see "drift"`;
+    warn(progress, `${database} drift`, text);
+  }
+  return true;
+}
+
+export function doneIn(leg: LegRef): Record<DatabaseName, number> {
+  return Object.fromEntries(
+    Object.entries(leg.steps).map(([database, steps]) => [database, steps.filter(({ done }) => done).length]),
+  );
+}
+
+/** A function, so that the compiler does not take the flag of before an await for the flag of after it. */
+function isAborted(progress: Progress): boolean {
+  return progress.aborting || progress.broken;
+}
+
+/**
+ * Waits for all before it throws: a chain left running would act after the run has given its claims back. When one throws, the
+ * others begin nothing more (a cancellation reaches them by itself).
+ */
+async function allEnd<T>(progress: Progress, work: readonly Promise<T>[]): Promise<T[]> {
+  const settled = await Promise.allSettled(
+    work.map((promise) =>
+      promise.catch((error: unknown) => {
+        progress.broken = true;
+        throw error;
+      }),
+    ),
+  );
+  return settled.map((result) => {
+    if (result.status === 'rejected') throw result.reason;
+    return result.value;
+  });
+}

@@ -1,0 +1,159 @@
+import { uuid4, workflowInfo } from '@temporalio/workflow';
+import type { CheckVerdict, Owner, PlanSummary, StepRef } from '../contract/activities.js';
+import type { DatabaseName } from '../contract/catalog.js';
+import type { UnwindInput } from '../contract/input.js';
+import type { DatabaseProgress, Decision, Parked, RunState } from '../contract/messages.js';
+import type { Direction } from '../contract/plan.js';
+import type { Carried } from './carried.js';
+
+export interface LegProgress {
+  readonly release: string;
+  readonly steps: Readonly<Record<DatabaseName, number>>;
+  done: Record<DatabaseName, number>;
+  closed: boolean;
+}
+
+/** Where one run is: everything that its status, its details and its report are drawn from. Plain data, one per execution. */
+export interface Progress {
+  readonly direction: Direction;
+  readonly input: UnwindInput;
+  readonly owner: Owner;
+  /** A new uuid, until the journal names an open run that this one goes on with. */
+  run: string;
+  /** The state but for `needsOperator`, which follows from `parked`. */
+  phase: Exclude<RunState, 'needsOperator'>;
+  plan: PlanSummary | null;
+  legs: readonly LegProgress[];
+  /** 0-based; null before the first. */
+  leg: number | null;
+  /** Legs that are closed and verified. */
+  verified: number;
+  approved: boolean;
+  /** Until the first claim has succeeded: later ones must not take from whoever took over from us. */
+  takeOver: boolean;
+  aborting: boolean;
+  /** Nothing but the record of the end is left. */
+  ending: boolean;
+  /** One chain met an error of ours: the others stop before their next step. */
+  broken: boolean;
+  readonly tokens: Map<DatabaseName, string>;
+  /** By database; '' for the whole instance. */
+  readonly parked: Map<string, Parked>;
+  readonly current: Map<DatabaseName, StepRef>;
+  readonly lastCheck: Map<DatabaseName, NonNullable<DatabaseProgress['lastCheck']>>;
+  readonly decisions: Decision[];
+  /** By what they are about, so that a warning of each check is one line and not three hundred. */
+  readonly warnings: Map<string, string>;
+  readonly drift: Map<DatabaseName, readonly string[]>;
+}
+
+/** Warnings travel in every status and in the report; beyond these only their number matters. */
+const MOST_WARNINGS = 100;
+
+export function startProgress(direction: Direction, input: UnwindInput, carried: Carried | null): Progress {
+  const { namespace, workflowId, runId } = workflowInfo();
+  const progress: Progress = {
+    direction,
+    input,
+    owner: { namespace, workflowId, runId },
+    run: carried?.run ?? uuid4(),
+    phase: 'planning',
+    plan: null,
+    legs: [],
+    leg: null,
+    verified: 0,
+    approved: carried?.approved ?? false,
+    takeOver: carried?.takeOver ?? input.takeOver ?? false,
+    aborting: false,
+    ending: false,
+    broken: false,
+    tokens: new Map(Object.entries(carried?.tokens ?? {})),
+    parked: new Map(carried?.parked.map((entry) => [entry.database ?? '', entry])),
+    current: new Map(),
+    lastCheck: new Map(),
+    decisions: [...(carried?.decisions ?? [])],
+    warnings: new Map(carried?.warnings),
+    drift: new Map(Object.entries(carried?.drift ?? {})),
+  };
+  if (carried) {
+    adoptPlan(progress, carried.plan);
+    progress.verified = carried.verified;
+  }
+  return progress;
+}
+
+export function adoptPlan(progress: Progress, plan: PlanSummary): void {
+  progress.plan = plan;
+  progress.run = plan.run;
+  progress.phase = 'running';
+  progress.legs = plan.legs.map((leg) => ({ ...leg, done: { ...leg.done } }));
+  progress.approved ||= plan.approved;
+  progress.verified = verifiedBefore(plan);
+  plan.warnings.forEach((text) => warn(progress, text, text));
+}
+
+/**
+ * A run that goes on knows from the journal which legs are closed, not whether the last of them was verified before its
+ * predecessor died. Where the instance still stands exactly there, it is verified (again).
+ */
+function verifiedBefore(plan: PlanSummary): number {
+  const open = plan.legs.findIndex((leg) => !leg.closed);
+  const closed = open === -1 ? plan.legs.length : open;
+  const begun = Object.values(plan.legs[closed]?.done ?? {}).some((done) => done > 0);
+  return begun ? closed : Math.max(0, closed - 1);
+}
+
+export function carriedOf(progress: Progress, plan: PlanSummary): Carried {
+  return {
+    run: progress.run,
+    plan: { ...plan, legs: progress.legs, warnings: [] }, // the warnings go along below
+    approved: progress.approved,
+    takeOver: progress.takeOver,
+    verified: progress.verified,
+    tokens: Object.fromEntries(progress.tokens),
+    parked: [...progress.parked.values()],
+    decisions: progress.decisions,
+    warnings: [...progress.warnings],
+    drift: Object.fromEntries(progress.drift),
+  };
+}
+
+export function stateOf(progress: Progress): RunState {
+  const over = progress.phase === 'completed' || progress.phase === 'aborted' || progress.phase === 'cancelled';
+  return progress.parked.size > 0 && !over ? 'needsOperator' : progress.phase;
+}
+
+export function sum(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((total, count) => total + count, 0);
+}
+
+export function stepsOf(progress: Progress): { readonly done: number; readonly total: number } {
+  return {
+    done: progress.legs.reduce((total, leg) => total + sum(leg.done), 0),
+    total: progress.legs.reduce((total, leg) => total + sum(leg.steps), 0),
+  };
+}
+
+export function stepsOfDatabase(
+  progress: Progress,
+  database: DatabaseName,
+): { readonly done: number; readonly total: number } {
+  return {
+    done: progress.legs.reduce((total, leg) => total + (leg.done[database] ?? 0), 0),
+    total: progress.legs.reduce((total, leg) => total + (leg.steps[database] ?? 0), 0),
+  };
+}
+
+export function warn(progress: Progress, about: string, text: string): void {
+  if (progress.warnings.has(about) || progress.warnings.size < MOST_WARNINGS) progress.warnings.set(about, text);
+}
+
+export function noteCheck(progress: Progress, database: DatabaseName, verdict: CheckVerdict): void {
+  progress.lastCheck.set(database, { clean: verdict.clean, how: verdict.how, at: now() });
+  for (const { code, text } of verdict.warnings) warn(progress, `${database} ${code}`, text);
+}
+
+/** ISO 8601, workflow time: constant within a workflow task, the same on replay. */
+export function now(): string {
+  return new Date().toISOString();
+}

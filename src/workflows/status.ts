@@ -1,0 +1,63 @@
+import type { StatusReport } from '../contract/messages.js';
+import { type Progress, stateOf, stepsOf, stepsOfDatabase } from './progress.js';
+
+/** The answer of the query and of every update. */
+export function statusOf(progress: Progress): StatusReport {
+  const { plan, leg } = progress;
+  const { done, total } = stepsOf(progress);
+  return {
+    instance: progress.input.instance,
+    direction: progress.direction,
+    state: stateOf(progress),
+    plan: plan?.plan ?? null,
+    run: progress.run,
+    from: plan?.from ?? progress.input.from ?? null,
+    to: plan?.to ?? progress.input.to,
+    leg: leg === null ? null : leg + 1,
+    legs: progress.legs.length,
+    release: leg === null ? null : (progress.legs[leg]?.release ?? null),
+    stepsDone: done,
+    stepsTotal: total,
+    databases: Object.fromEntries(
+      (plan?.databases ?? []).map((database) => {
+        const step = progress.current.get(database);
+        return [
+          database,
+          {
+            ...stepsOfDatabase(progress, database),
+            current: step ? { seq: step.seq, migration: step.migration, name: step.name } : null,
+            lastCheck: progress.lastCheck.get(database) ?? null,
+          },
+        ];
+      }),
+    ),
+    waitingFor: waitingFor(progress),
+    parked: [...progress.parked.values()],
+    decisions: progress.decisions,
+    warnings: [...progress.warnings.values()],
+    drift: Object.fromEntries(progress.drift),
+  };
+}
+
+function waitingFor(progress: Progress): string | null {
+  const { plan } = progress;
+  const state = stateOf(progress);
+  if (progress.aborting && progress.phase !== 'aborted') {
+    return 'the steps that are running to end; then the run ends as aborted (a cancel of the workflow interrupts them)';
+  }
+  if (state === 'needsOperator') {
+    const places = [...progress.parked.values()].map(
+      ({ database, during, failure }) => `${database ?? 'the instance'} (${during}: ${failure})`,
+    );
+    return `the update "retryStep" or "abort" for ${places.join(', ')}`;
+  }
+  if (state === 'awaitingApproval' && plan) {
+    const consented = progress.input.acceptDataLoss;
+    return (
+      `the update "approve" with {"plan":"${plan.plan}"} or "abort": ` +
+      `${plan.destructiveSteps} of ${stepsOf(progress).total} steps lose content` +
+      (consented === undefined ? '' : `; "acceptDataLoss" consents to another plan, ${consented}`)
+    );
+  }
+  return null;
+}
