@@ -1,0 +1,32 @@
+import type { CommandSpec } from '../command.js';
+import { catalogBuildCommand } from './catalog-build.js';
+import { catalogShowCommand } from './catalog-show.js';
+import { checkCommand } from './check.js';
+import { demoCommand } from './demo.js';
+import { devCommand } from './dev.js';
+import { planCommand } from './plan.js';
+import { setupCommand } from './setup.js';
+import { downgradeCommand, upgradeCommand } from './start.js';
+import { statusCommand } from './status.js';
+import { temporalCommand } from './temporal.js';
+import { abortCommand, approveCommand, retryCommand } from './updates.js';
+import { workerCommand } from './worker.js';
+
+/** Every command, in the order of the help: the catalog, a downgrade, while it runs, what serves it. */
+export const COMMANDS: readonly CommandSpec[] = [
+  catalogBuildCommand,
+  catalogShowCommand,
+  planCommand,
+  checkCommand,
+  downgradeCommand,
+  upgradeCommand,
+  statusCommand,
+  approveCommand,
+  retryCommand,
+  abortCommand,
+  workerCommand,
+  setupCommand,
+  devCommand,
+  demoCommand,
+  temporalCommand,
+];

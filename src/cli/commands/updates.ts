@@ -1,0 +1,80 @@
+import { userInfo } from 'node:os';
+import { ExitCode } from '../../contract/errors.js';
+import { UpdateName, type StatusReport } from '../../contract/messages.js';
+import {
+  argument,
+  requiredOption,
+  stringOption,
+  type CommandSpec,
+  type Invocation,
+  type OptionSpec,
+} from '../command.js';
+import { progressLine, waitingLines, waitsForPerson } from '../progress.js';
+import { withRuns } from '../session.js';
+import { printJson } from '../terminal.js';
+
+const WHO: readonly OptionSpec[] = [
+  { flags: '--by <name>', description: 'who decides, for the journal (else the name of the user that runs this)' },
+  { flags: '--why <text>', description: 'why, for the journal' },
+];
+
+export const approveCommand: CommandSpec = {
+  name: 'approve',
+  args: '<instance>',
+  summary: 'Consent to what the plan of a waiting run destroys.',
+  details: 'The consent is to exactly this plan: the id is printed by "pg-unwind plan" and by "pg-unwind status".',
+  options: [{ flags: '--plan <id>', description: 'the plan that is consented to', required: true }, ...WHO],
+  examples: ['approve acme-eu --plan 3fc8…64 hexadecimal digits --why "ticket OPS-1182"'],
+  json: true,
+  run: (invocation) => send(invocation, UpdateName.approve, { plan: requiredOption(invocation.options, 'plan') }),
+};
+
+export const retryCommand: CommandSpec = {
+  name: 'retry',
+  args: '<instance>',
+  summary: 'Go on with a run that needs an operator, now that the cause is gone.',
+  options: [{ flags: '--database <name>', description: 'which one, when several are parked' }, ...WHO],
+  examples: ['retry acme-eu', 'retry acme-eu --database frontend --why "dropped the stray index"'],
+  json: true,
+  run: (invocation) =>
+    send(invocation, UpdateName.retryStep, optional('database', stringOption(invocation.options, 'database'))),
+};
+
+export const abortCommand: CommandSpec = {
+  name: 'abort',
+  args: '<instance>',
+  summary: 'End a run where it stands: steps in progress are finished or rolled back, none begins.',
+  options: WHO,
+  examples: ['abort acme-eu --why "the vendor fixed v7.2.1"'],
+  json: true,
+  run: (invocation) => send(invocation, UpdateName.abort, {}),
+};
+
+async function send(invocation: Invocation, update: string, input: Readonly<Record<string, string>>): Promise<number> {
+  const instance = argument(invocation, 0);
+  const who = { by: operatorName(invocation), ...optional('why', stringOption(invocation.options, 'why')) };
+  const status = await withRuns(invocation, instance, (runs) => runs.update(instance, update, { ...input, ...who }));
+  printStatus(invocation, status);
+  return ExitCode.done;
+}
+
+function printStatus({ terminal, json }: Invocation, status: StatusReport): void {
+  if (json) return printJson(terminal, status);
+  terminal.out(progressLine(status));
+  if (waitsForPerson(status)) terminal.out(waitingLines(status, terminal.colors).join('\n').trimStart());
+}
+
+/** Workflow code is not given the caller's identity, so every message carries a name; the operating system's is a fair guess. */
+export function operatorName(invocation: Invocation): string {
+  const given = stringOption(invocation.options, 'by');
+  if (given !== undefined) return given;
+  try {
+    return userInfo().username;
+  } catch {
+    return 'unknown'; // a container's user without an entry in its passwd
+  }
+}
+
+function optional(name: string, value: string | undefined): Record<string, string> {
+  return value === undefined ? {} : { [name]: value };
+}

@@ -1,0 +1,137 @@
+import { execFile } from 'node:child_process';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import pg from 'pg';
+import { stringify } from 'yaml';
+import { buildCatalog } from '../../catalog/build.js';
+import { writeCatalog } from '../../catalog/store.js';
+import type { Catalog } from '../../contract/catalog.js';
+import type { EmbeddedPostgres } from '../../postgres/embedded.js';
+
+/** The example product on servers of our own: what `demo` tells its story about, and what `dev` offers without a configuration. */
+export interface Shop {
+  readonly configFile: string;
+  readonly instance: string;
+  readonly catalog: Catalog;
+  /** Labels of the first and of the last release. */
+  readonly oldest: string;
+  readonly newest: string;
+  readonly databases: readonly string[];
+}
+
+export interface ShopOptions {
+  /** Catalog, configuration and connection strings are written here. */
+  readonly folder: string;
+  readonly instance: string;
+  readonly postgres: EmbeddedPostgres;
+  readonly temporal: { readonly address: string; readonly namespace: string };
+}
+
+const SHOP = fileURLToPath(new URL('../../../examples/shop/', import.meta.url));
+/** An ordinary role that owns its databases, as on a managed Postgres. */
+const ROLE = 'shop';
+/** Short, so that the death of a worker is noticed while one is watching. */
+const HEARTBEAT_TIMEOUT_SECONDS = 5;
+
+/** Builds the catalog and writes the configuration; makes the role and the databases where they are missing. */
+export async function setUpShop({ folder, instance, postgres, temporal }: ShopOptions): Promise<Shop> {
+  const catalog = await buildShopCatalog(folder);
+  const databases = catalog.databases.map(({ name }) => name);
+  await createDatabases(postgres, databases);
+  const configFile = await writeConfig({ folder, instance, postgres, temporal }, databases);
+  const labels = catalog.labels.map(({ label }) => label);
+  return { configFile, instance, catalog, oldest: labels[0] ?? '', newest: labels.at(-1) ?? '', databases };
+}
+
+async function buildShopCatalog(folder: string): Promise<Catalog> {
+  const releases = path.join(folder, 'releases');
+  await promisify(execFile)(process.execPath, [path.join(SHOP, 'build-releases.mjs'), releases]);
+  const built = await buildCatalog({ format: 'sourcegraph', source: releases, path: 'migrations', product: 'shop' });
+  await writeCatalog(path.join(folder, 'catalog'), built);
+  return built.catalog;
+}
+
+async function createDatabases(postgres: EmbeddedPostgres, databases: readonly string[]): Promise<void> {
+  await withClient(postgres.superuserUrl, async (client) => {
+    const has = async (text: string, name: string) => ((await client.query(text, [name])).rowCount ?? 0) > 0;
+    if (!(await has(ROLE_EXISTS, ROLE))) {
+      await client.query(`create role ${ROLE} login password ${client.escapeLiteral(postgres.password)}`);
+    }
+    for (const database of databases) {
+      if (await has(DATABASE_EXISTS, databaseName(database))) continue;
+      await client.query(`create database ${client.escapeIdentifier(databaseName(database))} owner ${ROLE}`);
+    }
+  });
+}
+
+const ROLE_EXISTS = `-- pg-unwind example.role-exists
+select 1 from pg_roles where rolname = $1`;
+const DATABASE_EXISTS = `-- pg-unwind example.database-exists
+select 1 from pg_database where datname = $1`;
+
+function databaseName(database: string): string {
+  return `shop_${database}`;
+}
+
+async function writeConfig(options: ShopOptions, databases: readonly string[]): Promise<string> {
+  const secrets = path.join(options.folder, 'secrets');
+  await mkdir(secrets, { recursive: true, mode: 0o700 });
+  for (const database of databases) {
+    const url = options.postgres.url(databaseName(database), ROLE);
+    await writeFile(path.join(secrets, `${database}.url`), `${url}\n`, { mode: 0o600 });
+  }
+  const file = path.join(options.folder, 'pg-unwind.yaml');
+  await writeFile(file, configText(options, databases));
+  return file;
+}
+
+function configText({ instance, temporal }: ShopOptions, databases: readonly string[]): string {
+  const perDatabase = <T>(of: (database: string) => T) => Object.fromEntries(databases.map((it) => [it, of(it)]));
+  return stringify({
+    temporal: { address: temporal.address, namespace: temporal.namespace },
+    products: {
+      shop: {
+        catalog: 'catalog',
+        ledger: { kind: 'sourcegraph' },
+        releaseMarker: { kind: 'sourcegraph', database: 'frontend' },
+        databases: perDatabase((it) => ({
+          ledgerKey: it === 'frontend' ? 'schema_migrations' : `${it}_schema_migrations`,
+        })),
+      },
+    },
+    instances: {
+      [instance]: {
+        product: 'shop',
+        databases: perDatabase((it) => ({ url: { file: `secrets/${it}.url` } })),
+        options: { heartbeatTimeoutSeconds: HEARTBEAT_TIMEOUT_SECONDS },
+      },
+    },
+  });
+}
+
+/** Fills the databases, which stand at the newest release, with a few years of trade. @returns rows written. */
+export async function seedShop(postgres: EmbeddedPostgres, databases: readonly string[]): Promise<number> {
+  const counts = await Promise.all(
+    databases.map(async (database) => {
+      const text = await readFile(path.join(SHOP, 'seed', `${database}.sql`), 'utf8');
+      return withClient(postgres.url(databaseName(database), ROLE), async (client) => {
+        const results = [await client.query(text)].flat(); // a text of several statements answers with a list
+        return results.reduce((sum, result) => sum + (result.command === 'INSERT' ? (result.rowCount ?? 0) : 0), 0);
+      });
+    }),
+  );
+  return counts.reduce((sum, rows) => sum + rows, 0);
+}
+
+async function withClient<T>(connectionString: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString, application_name: 'pg-unwind example' });
+  client.on('error', () => undefined); // the query in progress rejects with the same
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end();
+  }
+}

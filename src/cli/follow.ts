@@ -1,0 +1,158 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createLogUpdate } from 'log-update';
+import { ExitCode } from '../contract/errors.js';
+import type { StatusReport, UnwindReport } from '../contract/messages.js';
+import { closingLine, progressBlock, progressLine, reportNotes, waitingLines, waitsForPerson } from './progress.js';
+import type { Runs } from './runs.js';
+import { printJson, type Terminal } from './terminal.js';
+
+const POLL_MS = 300;
+/** Plain progress between two changes of state or leg. */
+const LINE_EVERY_MS = 2_000;
+/** A worker that starts takes a second or two; only a longer silence is worth a word. */
+const SILENCE_MS = 5_000;
+
+/** Ctrl-C while following: the shell's own number for it, since the job is neither done nor failed. */
+export const DETACHED = 130;
+
+export interface FollowOptions {
+  readonly instance: string;
+  readonly json: boolean;
+  /** Aborted by Ctrl-C: stop watching, the run goes on. */
+  readonly signal: AbortSignal;
+  /** Sees every status before it is shown; `note` prints a line that stays above the display. */
+  readonly onStatus?: (status: StatusReport, note: (line: string) => void) => void;
+  /** Nobody answers: for a caller that knows why, in place of the warning. */
+  readonly onUnanswered?: (why: string) => void;
+  /** Return 3 as soon as the run waits for a person; by default only where the display cannot stay. */
+  readonly leaveWhenParked?: boolean;
+  readonly pollMs?: number;
+}
+
+/** Shows a run until it ends. @returns the exit code. @throws what `Runs.result` throws. */
+export async function followRun(runs: Runs, terminal: Terminal, options: FollowOptions): Promise<number> {
+  const view = options.json ? silentView() : terminal.interactive ? liveView(terminal) : plainView(terminal);
+  let ended: { report: UnwindReport } | { error: unknown } | null = null;
+  const end = runs.result(options.instance).then(
+    (report) => void (ended = { report }),
+    (error: unknown) => void (ended = { error }),
+  );
+  const detached = new Promise<void>((resolve) =>
+    options.signal.addEventListener('abort', () => resolve(), { once: true }),
+  );
+  const silence = silenceWatch(runs, terminal, options);
+  const leaveWhenParked = options.leaveWhenParked ?? !terminal.interactive;
+
+  try {
+    while (ended === null && !options.signal.aborted) {
+      const answer = await Promise.race([runs.status(options.instance), end, detached]);
+      if (answer && answer.kind === 'answered') {
+        silence.broken();
+        options.onStatus?.(answer.status, view.note);
+        view.show(answer.status);
+        if (waitsForPerson(answer.status) && leaveWhenParked) return parked(answer.status, terminal, options.json);
+      } else if (answer) {
+        silence.lasts(answer.why);
+      }
+      await Promise.race([sleep(options.pollMs ?? POLL_MS), end, detached]);
+    }
+    if (ended !== null) await showLast(runs, options.instance, view);
+  } finally {
+    view.done();
+  }
+
+  if (ended === null) {
+    terminal.err(
+      `No longer watching; the run of ${options.instance} goes on. See "pg-unwind status ${options.instance}", stop it with "pg-unwind abort ${options.instance}".`,
+    );
+    return DETACHED;
+  }
+  return finish(ended, terminal, options.json);
+}
+
+/** The display must not stop at 98 %; where no worker answers any more, the closing line says it all. */
+async function showLast(runs: Runs, instance: string, view: View): Promise<void> {
+  const answer = await runs.status(instance).catch(() => null);
+  if (answer?.kind === 'answered') view.show(answer.status);
+}
+
+function finish(ended: { report: UnwindReport } | { error: unknown }, terminal: Terminal, json: boolean): number {
+  if ('error' in ended) throw ended.error;
+  printReport(ended.report, terminal, json);
+  return exitCodeOfReport(ended.report);
+}
+
+export function exitCodeOfReport(report: UnwindReport): number {
+  return report.outcome === 'aborted' ? ExitCode.aborted : ExitCode.done;
+}
+
+export function printReport(report: UnwindReport, terminal: Terminal, json: boolean): void {
+  if (json) return printJson(terminal, report);
+  for (const note of reportNotes(report)) terminal.out(note);
+  terminal.out(closingLine(report));
+}
+
+function parked(status: StatusReport, terminal: Terminal, json: boolean): number {
+  if (json) printJson(terminal, status);
+  else terminal.out(waitingLines(status, terminal.colors).join('\n').trimStart());
+  return ExitCode.needsOperator;
+}
+
+interface View {
+  show(status: StatusReport): void;
+  note(line: string): void;
+  done(): void;
+}
+
+function silentView(): View {
+  return { show: () => undefined, note: () => undefined, done: () => undefined };
+}
+
+function liveView(terminal: Terminal): View {
+  const update = createLogUpdate(process.stdout);
+  const began = Date.now();
+  return {
+    show: (status) => update(progressBlock(status, terminal, Date.now() - began)),
+    note: (line) => update.persist(line),
+    done: () => update.done(),
+  };
+}
+
+/** A line at each change of state or leg, and every two seconds in between while steps are being done. */
+export function plainView(terminal: Terminal, now: () => number = Date.now): View {
+  let before: StatusReport | null = null;
+  let printedAt = 0;
+  return {
+    show(status) {
+      const turned = before === null || before.state !== status.state || before.leg !== status.leg;
+      const moved = before !== null && before.stepsDone !== status.stepsDone && now() - printedAt >= LINE_EVERY_MS;
+      if (!turned && !moved) return;
+      terminal.out(progressLine(status));
+      before = status;
+      printedAt = now();
+    },
+    note: terminal.out,
+    done: () => undefined,
+  };
+}
+
+/** Says once per silence that nobody answers, instead of hanging without a word. */
+function silenceWatch(runs: Runs, terminal: Terminal, options: FollowOptions) {
+  let since: number | null = null;
+  let said = false;
+  return {
+    broken() {
+      since = null;
+      said = false;
+    },
+    lasts(why: string) {
+      since ??= Date.now();
+      options.onUnanswered?.(why);
+      if (said || options.onUnanswered !== undefined || Date.now() - since < SILENCE_MS) return;
+      said = true;
+      terminal.err(
+        `${options.instance}: ${why} (task queue "${runs.taskQueue}"). The run is safe and waits. Start a worker with "pg-unwind worker".`,
+      );
+    },
+  };
+}

@@ -1,0 +1,188 @@
+import type { DatabaseProgress, Parked, RunState, StatusReport, UnwindReport } from '../contract/messages.js';
+import type { Terminal } from './terminal.js';
+
+const STATE_WORDS: Readonly<Record<RunState, string>> = {
+  planning: 'planning',
+  awaitingApproval: 'waits for consent',
+  running: 'running',
+  needsOperator: 'needs an operator',
+  verifying: 'verifying',
+  completed: 'completed',
+  aborted: 'aborted',
+  cancelled: 'cancelled',
+};
+
+export function stateText(state: RunState): string {
+  return STATE_WORDS[state];
+}
+
+/** The run goes no further until a person says something. */
+export function waitsForPerson(status: StatusReport): boolean {
+  return status.state === 'needsOperator' || status.state === 'awaitingApproval';
+}
+
+const BAR_WIDTH = 24;
+
+/** `█████░░░░░`, full only when everything is done. */
+export function bar(done: number, total: number, width = BAR_WIDTH): string {
+  if (total <= 0) return '█'.repeat(width);
+  const filled = Math.min(width, Math.floor((done / total) * width));
+  return '█'.repeat(filled) + '░'.repeat(width - filled);
+}
+
+function percent(done: number, total: number): string {
+  return total <= 0 ? '100%' : `${Math.floor((done / total) * 100)}%`;
+}
+
+/** `leg 3/19 → v6.4.0`; empty while there is no plan. */
+export function legText(status: StatusReport): string {
+  if (status.leg === null || status.legs === 0) return '';
+  return `leg ${status.leg}/${status.legs}${status.release === null ? '' : ` → ${status.release}`}`;
+}
+
+/** The block that is redrawn on a terminal. */
+export function progressBlock(status: StatusReport, terminal: Terminal, elapsedMs: number): string {
+  const { colors } = terminal;
+  const arrow = status.direction === 'down' ? '↓' : '↑';
+  const title =
+    `${colors.bold(status.instance)} ${status.from ?? '?'} ${arrow} ${status.to}  ` +
+    [paintState(status.state, colors), legText(status), stepsText(status), durationText(elapsedMs)]
+      .filter((part) => part !== '')
+      .join(' · ');
+  const nameWidth = Math.max(0, ...Object.keys(status.databases).map((name) => name.length));
+  const numberWidth = Math.max(0, ...Object.values(status.databases).map((it) => String(it.total).length)) * 2 + 1;
+  const lines = Object.entries(status.databases).map(([name, progress]) =>
+    databaseLine(name.padEnd(nameWidth), progress, numberWidth, status, terminal),
+  );
+  return [title, ...lines, ...waitingLines(status, colors)].join('\n');
+}
+
+function paintState(state: RunState, colors: Terminal['colors']): string {
+  const text = stateText(state);
+  if (state === 'completed') return colors.green(text);
+  return state === 'needsOperator' || state === 'awaitingApproval' ? colors.yellow(text) : text;
+}
+
+function stepsText(status: StatusReport): string {
+  return status.stepsTotal === 0 ? '' : `${status.stepsDone} of ${status.stepsTotal} steps`;
+}
+
+function databaseLine(
+  name: string,
+  progress: DatabaseProgress,
+  numberWidth: number,
+  status: StatusReport,
+  terminal: Terminal,
+): string {
+  const { colors } = terminal;
+  const numbers = `${progress.done}/${progress.total}`.padStart(numberWidth);
+  const full = progress.done >= progress.total;
+  const painted = full ? colors.green(bar(1, 1)) : bar(progress.done, progress.total);
+  const head = `  ${name} ${painted} ${numbers} ${percent(progress.done, progress.total).padStart(4)}`;
+  const parked = status.parked.some((it) => it.database === name.trimEnd());
+  const tail = parked ? 'parked' : currentText(progress);
+  const room = terminal.columns - (11 + name.length + BAR_WIDTH + numberWidth) - 1;
+  return tail === '' || room < 10 ? head : `${head}  ${colors.dim(cut(tail, room))}`;
+}
+
+function currentText({ current, done, total }: DatabaseProgress): string {
+  if (current === null || done >= total) return '';
+  return `${current.migration} ${current.name}`;
+}
+
+function cut(text: string, width: number): string {
+  return text.length > width ? `${text.slice(0, Math.max(0, width - 1))}…` : text;
+}
+
+/** What was found and the next commands, when the run waits for a person; nothing otherwise. */
+export function waitingLines(status: StatusReport, colors: Terminal['colors']): string[] {
+  if (status.state === 'awaitingApproval') {
+    return [
+      '',
+      colors.yellow(`${status.instance} waits for consent to plan ${status.plan ?? '?'}`),
+      ...(status.waitingFor === null ? [] : [status.waitingFor]),
+      'What it destroys:',
+      `  pg-unwind plan ${status.instance} --to ${status.to}${status.direction === 'up' ? ' --up' : ''}`,
+      'Consent to exactly this plan, or give up:',
+      `  pg-unwind approve ${status.instance} --plan ${status.plan ?? '<plan id>'}`,
+      `  pg-unwind abort ${status.instance}`,
+    ];
+  }
+  if (status.state !== 'needsOperator') return [];
+  const several = new Set(status.parked.map((it) => it.database)).size > 1;
+  return [
+    '',
+    colors.yellow(`${status.instance} needs an operator`),
+    ...status.parked.flatMap((it) => parkedLines(it)),
+    ...(status.parked.length === 0 && status.waitingFor !== null ? [status.waitingFor] : []),
+    'When the cause is gone, go on; or end the run where it stands:',
+    ...retryCommands(status, several),
+    `  pg-unwind abort ${status.instance}`,
+  ];
+}
+
+function parkedLines(parked: Parked): string[] {
+  const where = [parked.database ?? 'the instance', parked.migration].filter((part) => part !== null).join(' ');
+  return [
+    `${where}: ${parked.failure} during ${parked.during}, since ${parked.since}`,
+    `  ${parked.message}`,
+    ...parked.reasons.map(
+      (reason) =>
+        `  - ${reason.database} ${reason.code}: ${reason.evidence}${reason.remedy ? ` What to do: ${reason.remedy}` : ''}`,
+    ),
+  ];
+}
+
+function retryCommands(status: StatusReport, several: boolean): string[] {
+  if (!several) return [`  pg-unwind retry ${status.instance}`];
+  return status.parked
+    .filter((it) => it.database !== null)
+    .map((it) => `  pg-unwind retry ${status.instance} --database ${it.database}`);
+}
+
+/** One line of plain progress. */
+export function progressLine(status: StatusReport): string {
+  const perDatabase = Object.entries(status.databases)
+    .filter(([, progress]) => progress.total > 0)
+    .map(([name, progress]) => `${name} ${progress.done}/${progress.total}`)
+    .join(', ');
+  const parts = [
+    `${status.instance} ${stateText(status.state)}`,
+    legText(status),
+    stepsText(status) + (perDatabase === '' ? '' : ` (${perDatabase})`),
+  ];
+  return parts.filter((part) => part !== '').join(' · ');
+}
+
+/** The last line of a run, in plain words. */
+export function closingLine(report: UnwindReport): string {
+  switch (report.outcome) {
+    case 'completed':
+      return `${report.instance} stands at ${report.to}: ${report.stepsDone} of ${report.stepsTotal} steps done, verified.`;
+    case 'alreadyThere':
+      return `${report.instance} already stands at ${report.to}: nothing to do, checked.`;
+    case 'aborted':
+      return (
+        `${report.instance} was stopped by an operator: ${report.stepsDone} of ${report.stepsTotal} steps done, ` +
+        (report.standsAt === null ? 'between releases. ' : `last verified release ${report.standsAt}. `) +
+        `Start "pg-unwind ${report.direction === 'down' ? 'downgrade' : 'upgrade'} ${report.instance} --to ${report.to}" to go on, ` +
+        `or the other direction to go back.`
+      );
+    default:
+      return report.outcome satisfies never;
+  }
+}
+
+/** Warnings and drift of a finished run, before its last line. */
+export function reportNotes(report: UnwindReport): string[] {
+  const drift = Object.entries(report.drift).flatMap(([database, differences]) =>
+    differences.map((difference) => `drift in ${database}: ${difference}`),
+  );
+  return [...report.warnings.map((text) => `warning: ${text}`), ...drift];
+}
+
+export function durationText(ms: number): string {
+  const seconds = ms / 1000;
+  if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
+  return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
+}

@@ -1,0 +1,207 @@
+import {
+  isGrpcServiceError,
+  QueryNotRegisteredError,
+  WorkflowExecutionAlreadyStartedError,
+  WorkflowFailedError,
+  WorkflowNotFoundError,
+  WorkflowUpdateFailedError,
+  type Client,
+  type WorkflowExecutionDescription,
+  type WorkflowHandle,
+} from '@temporalio/client';
+import { ApplicationFailure, CancelledFailure, TerminatedFailure } from '@temporalio/common';
+import { UnwindError } from '../contract/errors.js';
+import { workflowIdOf, type WorkflowType } from '../contract/ids.js';
+import type { UnwindInput } from '../contract/input.js';
+import { QueryName, type StatusReport, type UnwindReport } from '../contract/messages.js';
+import { CliFailure, CommandError, isFailureType } from './failure.js';
+
+const GRPC = { unavailable: 14, deadlineExceeded: 4, failedPrecondition: 9, cancelled: 1 } as const;
+const QUERY_DEADLINE_MS = 3_000;
+const UPDATE_DEADLINE_MS = 60_000;
+
+/** What a status query comes to. `unanswered`: nobody polls, or nobody has answered yet. */
+export type StatusAnswer =
+  { readonly kind: 'answered'; readonly status: StatusReport } | { readonly kind: 'unanswered'; readonly why: string };
+
+/** The runs of the instances, as the shell command sees them in Temporal. */
+export interface Runs {
+  readonly taskQueue: string;
+  readonly namespace: string;
+  start(type: WorkflowType, input: UnwindInput): Promise<{ readonly runId: string }>;
+  handle(instance: string): WorkflowHandle;
+  describe(instance: string): Promise<WorkflowExecutionDescription>;
+  status(instance: string): Promise<StatusAnswer>;
+  /** Waits for the end over continue-as-new. @throws UnwindError or CommandError RunStopped, as the run ended. */
+  result(instance: string): Promise<UnwindReport>;
+  update(instance: string, name: string, input: unknown): Promise<StatusReport>;
+  /** Pollers for workflow tasks that the server has seen in the last minutes. */
+  pollers(): Promise<number>;
+}
+
+export interface RunsDeps {
+  readonly client: Client;
+  readonly namespace: string;
+  readonly taskQueue: string;
+}
+
+export function createRuns({ client, namespace, taskQueue }: RunsDeps): Runs {
+  const handle = (instance: string) => client.workflow.getHandle(workflowIdOf(instance));
+
+  async function start(type: WorkflowType, input: UnwindInput): Promise<{ readonly runId: string }> {
+    try {
+      const { firstExecutionRunId } = await client.workflow.start(type, {
+        workflowId: workflowIdOf(input.instance),
+        taskQueue,
+        args: [input],
+        workflowIdConflictPolicy: 'FAIL',
+        workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+        staticSummary: `${type} ${input.instance} to ${input.to}`,
+      });
+      return { runId: firstExecutionRunId };
+    } catch (error) {
+      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+      throw new CommandError(
+        CliFailure.AlreadyRunning,
+        `A run of ${input.instance} is open (${error.workflowId}), and an instance has one at a time. Nothing was started. ` +
+          `Look at it with "pg-unwind status ${input.instance}", or end it with "pg-unwind abort ${input.instance}".`,
+        { details: { workflowId: error.workflowId }, cause: error },
+      );
+    }
+  }
+
+  async function describe(instance: string): Promise<WorkflowExecutionDescription> {
+    return orNoRun(instance, namespace, () => handle(instance).describe());
+  }
+
+  async function status(instance: string): Promise<StatusAnswer> {
+    try {
+      const answer = await client.withDeadline(Date.now() + QUERY_DEADLINE_MS, () =>
+        handle(instance).query<StatusReport>(QueryName.status),
+      );
+      return { kind: 'answered', status: answer };
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) throw noRun(instance, namespace, error);
+      const why = unansweredBecause(error);
+      if (why === null) throw error;
+      return { kind: 'unanswered', why };
+    }
+  }
+
+  async function result(instance: string): Promise<UnwindReport> {
+    try {
+      return (await handle(instance).result()) as UnwindReport; // the contract of both workflow types
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) throw noRun(instance, namespace, error);
+      throw error instanceof WorkflowFailedError ? endOf(instance, error) : error;
+    }
+  }
+
+  async function update(instance: string, name: string, input: unknown): Promise<StatusReport> {
+    try {
+      return await orNoRun(instance, namespace, () =>
+        client.withDeadline(Date.now() + UPDATE_DEADLINE_MS, () =>
+          handle(instance).executeUpdate<StatusReport, [unknown]>(name, { args: [input] }),
+        ),
+      );
+    } catch (error) {
+      if (error instanceof WorkflowUpdateFailedError) throw refusal(instance, name, error);
+      if (unansweredBecause(error) !== null) throw noWorker(instance, taskQueue, error);
+      throw error;
+    }
+  }
+
+  async function pollers(): Promise<number> {
+    const answer = await client.connection.workflowService.describeTaskQueue({
+      namespace,
+      taskQueue: { name: taskQueue },
+      taskQueueType: 1, // TASK_QUEUE_TYPE_WORKFLOW
+    });
+    return answer.pollers?.length ?? 0;
+  }
+
+  return Object.freeze({ namespace, taskQueue, start, handle, describe, status, result, update, pollers });
+}
+
+async function orNoRun<T>(instance: string, namespace: string, ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (error) {
+    throw error instanceof WorkflowNotFoundError ? noRun(instance, namespace, error) : error;
+  }
+}
+
+function noRun(instance: string, namespace: string, cause: unknown): CommandError {
+  return new CommandError(
+    CliFailure.NoRun,
+    `Temporal's namespace "${namespace}" knows no open run of ${instance} (${workflowIdOf(instance)}). Nothing was done. ` +
+      `Start one with "pg-unwind downgrade ${instance} --to <release>".`,
+    { details: { workflowId: workflowIdOf(instance), namespace }, cause },
+  );
+}
+
+export function noWorker(instance: string, taskQueue: string, cause?: unknown): CommandError {
+  return new CommandError(
+    CliFailure.NoWorker,
+    `No worker answers for ${instance} on the task queue "${taskQueue}". The run is safe and waits for one. ` +
+      `Start one with "pg-unwind worker".`,
+    { details: { workflowId: workflowIdOf(instance), taskQueue }, ...(cause === undefined ? {} : { cause }) },
+  );
+}
+
+function refusal(instance: string, name: string, error: WorkflowUpdateFailedError): Error {
+  const cause = error.cause;
+  const said = cause?.message ?? error.message;
+  return new CommandError(CliFailure.UpdateRefused, `The run of ${instance} did not accept "${name}": ${said}`, {
+    details: { update: name, type: cause instanceof ApplicationFailure ? (cause.type ?? null) : null },
+    cause: error,
+  });
+}
+
+/** Why a query has no answer for now; null when the error is about something else. */
+function unansweredBecause(error: unknown): string | null {
+  if (error instanceof QueryNotRegisteredError) return 'the run has not begun yet';
+  const grpc = grpcCodeIn(error);
+  if (grpc === GRPC.deadlineExceeded || grpc === GRPC.cancelled) return 'no worker answered in time';
+  if (grpc === GRPC.failedPrecondition) return 'no worker polls the task queue';
+  if (grpc === GRPC.unavailable) return 'the Temporal server cannot be reached';
+  return null;
+}
+
+/** The client wraps gRPC's errors in its own, some of them twice. */
+function grpcCodeIn(error: unknown): number | null {
+  for (
+    let current: unknown = error, depth = 0;
+    current instanceof Error && depth < 4;
+    current = current.cause, depth++
+  ) {
+    if (isGrpcServiceError(current)) return current.code;
+  }
+  return null;
+}
+
+/** A failed run, in the words of its own failure. */
+export function endOf(instance: string, error: WorkflowFailedError): Error {
+  const cause = error.cause;
+  if (cause instanceof ApplicationFailure && isFailureType(cause.type)) {
+    const details = cause.details?.[0];
+    return new UnwindError(cause.type, cause.message, { details: isRecord(details) ? details : {}, cause: error });
+  }
+  if (cause instanceof CancelledFailure || cause instanceof TerminatedFailure) {
+    const how = cause instanceof CancelledFailure ? 'was cancelled' : `was terminated (${cause.message})`;
+    return new CommandError(
+      CliFailure.RunStopped,
+      `The run of ${instance} ${how}. The journal in the databases knows how far it came: ` +
+        `start it again to go on, or "pg-unwind check ${instance}" to see whether they are clean.`,
+      { details: { workflowId: workflowIdOf(instance) }, cause: error },
+    );
+  }
+  return new CommandError(CliFailure.Unexpected, `The run of ${instance} failed: ${cause?.message ?? error.message}`, {
+    details: { workflowId: workflowIdOf(instance) },
+    cause: error,
+  });
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,135 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { NativeConnection, Runtime, Worker, type Logger as SdkLogger, type LogMetadata } from '@temporalio/worker';
+import type { Logger } from 'pino';
+import { createActivities } from './activities/index.js';
+import type { Config } from './config/schema.js';
+import { connect, resolveTarget } from './temporal/connection.js';
+import { registeredSearchAttributes } from './temporal/search-attributes.js';
+
+export interface WorkerDeps {
+  readonly config: Config;
+  readonly env: NodeJS.ProcessEnv;
+  readonly log: Logger;
+  /** Aborted: take no more work, let steps in progress end within the grace time, close the connections. */
+  readonly signal: AbortSignal;
+  /** The worker polls: from now on runs go forward. */
+  readonly onReady?: () => void;
+}
+
+/** After the grace for steps, a cancelled one needs time to roll back and to say so. */
+const ROLLBACK_SECONDS = 15;
+
+/**
+ * Serves the task queue until the signal comes. Owns the connections to Temporal and, through the activities, all sessions on
+ * databases; they are closed when it returns, also when it throws.
+ */
+export async function runWorker({ config, env, log, signal, onReady }: WorkerDeps): Promise<void> {
+  const { taskQueue } = config.temporal;
+  const { maxConcurrentActivities, shutdownGraceSeconds, metricsAddress } = config.worker;
+  installRuntime(log, metricsAddress);
+  const searchAttributes = await hasSearchAttributes(config, env, log);
+  const { address, namespace, connectionOptions } = resolveTarget(config.temporal, { env });
+  const connection = await NativeConnection.connect({
+    ...connectionOptions,
+    // Compressing what never leaves the machine costs a millisecond per activity (reference/temporal.md §3.5).
+    ...(isLoopback(address) ? { grpcCompression: { codec: 'none' } } : {}),
+  });
+  try {
+    const { close, ...activities } = createActivities({ config, log, searchAttributes });
+    try {
+      const worker = await Worker.create({
+        connection,
+        namespace,
+        taskQueue,
+        ...workflows(),
+        activities,
+        maxConcurrentActivityTaskExecutions: maxConcurrentActivities,
+        shutdownGraceTime: `${shutdownGraceSeconds}s`,
+        shutdownForceTime: `${shutdownGraceSeconds + ROLLBACK_SECONDS}s`,
+        // Cancellation travels with heartbeats: the default throttle makes a cancel take 80 % of the heartbeat timeout.
+        maxHeartbeatThrottleInterval: '1s',
+        // How long a workflow task waits for this worker's cache when the worker is dead: a part of every resume after a kill.
+        stickyQueueScheduleToStartTimeout: '5s',
+      });
+      const stop = () => worker.shutdown();
+      const running = worker.run();
+      signal.addEventListener('abort', stop, { once: true });
+      if (signal.aborted) stop();
+      else {
+        log.info(`worker ready: task queue ${taskQueue}, namespace ${namespace}, ${address}`);
+        onReady?.();
+      }
+      await running.finally(() => signal.removeEventListener('abort', stop));
+      log.info('worker stopped');
+    } finally {
+      await close();
+    }
+  } finally {
+    await connection.close();
+  }
+}
+
+function installRuntime(log: Logger, metricsAddress: string | null): void {
+  Runtime.install({
+    logger: sdkLogger(log),
+    // The caller decides about signals, since it may have servers to stop after us: the SDK's own handlers stay off.
+    shutdownSignals: [],
+    telemetryOptions: {
+      logging: { filter: { core: 'WARN', other: 'WARN' }, forward: {} },
+      ...(metricsAddress === null ? {} : { metrics: { prometheus: { bindAddress: metricsAddress } } }),
+    },
+  });
+}
+
+function isLoopback(address: string): boolean {
+  return /^(localhost|127(\.\d+){3}|\[::1\])(:\d+)?$/.test(address);
+}
+
+/** The bundle of the build; without one (a development checkout) the SDK bundles the compiled workflows at the start, in two seconds. */
+function workflows(): { workflowBundle: { codePath: string } } | { workflowsPath: string } {
+  const codePath = fileURLToPath(new URL('./workflow-bundle.js', import.meta.url));
+  if (existsSync(codePath)) return { workflowBundle: { codePath } };
+  if (process.env['NODE_ENV'] === 'production') {
+    throw new Error(`The workflow bundle ${codePath} is missing: this package is not complete. Run "npm run build".`);
+  }
+  return { workflowsPath: fileURLToPath(new URL('./workflows/index.js', import.meta.url)) };
+}
+
+/** A run that writes an attribute which the namespace does not know hangs; so they are all there, or none is written. */
+async function hasSearchAttributes(config: Config, env: NodeJS.ProcessEnv, log: Logger): Promise<boolean> {
+  const { connection, namespace, close } = await connect(config.temporal, { env });
+  try {
+    const { missing, ofAnotherType } = await registeredSearchAttributes(connection, namespace);
+    if (missing.length === 0 && ofAnotherType.length === 0) return true;
+    const names = [
+      ...missing.map(({ name }) => name),
+      ...ofAnotherType.map(({ name, found }) => `${name} (is ${found})`),
+    ];
+    log.warn(
+      `search attributes are not registered (${names.join(', ')}): runs go on without them; "pg-unwind setup" registers them`,
+    );
+    return false;
+  } finally {
+    await close();
+  }
+}
+
+/** The SDK's words in our log. Its everyday life (states of the worker, tasks) is debug here: one line per step is the log. */
+function sdkLogger(log: Logger): SdkLogger {
+  const write = (level: 'trace' | 'debug' | 'info' | 'warn' | 'error', message: string, meta?: LogMetadata) => {
+    const { error, ...fields } = meta ?? {};
+    log[level]({ ...fields, ...(error === undefined ? {} : { err: error }) }, message);
+  };
+  const child = {
+    trace: (message: string, meta?: LogMetadata) => write('trace', message, meta),
+    debug: (message: string, meta?: LogMetadata) => write('debug', message, meta),
+    info: (message: string, meta?: LogMetadata) => write('debug', message, meta),
+    warn: (message: string, meta?: LogMetadata) => write('warn', message, meta),
+    error: (message: string, meta?: LogMetadata) => write('error', message, meta),
+  };
+  return {
+    ...child,
+    log: (level, message, meta) => child[level.toLowerCase() as keyof typeof child](message, meta), // the five levels are the SDK's own
+  };
+}

@@ -1,0 +1,182 @@
+import { describe, expect, test } from 'vitest';
+import { plainView } from '../../../src/cli/follow.js';
+import {
+  bar,
+  closingLine,
+  durationText,
+  progressBlock,
+  progressLine,
+  waitingLines,
+} from '../../../src/cli/progress.js';
+import type { StatusReport, UnwindReport } from '../../../src/contract/messages.js';
+import { collectingTerminal } from './collecting-terminal.js';
+
+const STATUS: StatusReport = {
+  instance: 'acme-eu',
+  direction: 'down',
+  state: 'running',
+  plan: 'a'.repeat(64),
+  run: '0b0e9c6e-0000-4000-8000-000000000000',
+  from: 'v7.2.0',
+  to: 'v5.8.1579',
+  leg: 3,
+  legs: 19,
+  release: 'v6.4.0',
+  stepsDone: 43,
+  stepsTotal: 309,
+  databases: {
+    frontend: {
+      done: 40,
+      total: 259,
+      current: { seq: 41, migration: '1771010057', name: 'deepsearch_question_jobs' },
+      lastCheck: null,
+    },
+    codeintel: { done: 3, total: 50, current: null, lastCheck: null },
+  },
+  waitingFor: null,
+  parked: [],
+  decisions: [],
+  warnings: [],
+  drift: {},
+};
+
+const REPORT: UnwindReport = {
+  instance: 'acme-eu',
+  direction: 'down',
+  outcome: 'completed',
+  plan: 'a'.repeat(64),
+  run: STATUS.run,
+  from: 'v7.2.0',
+  to: 'v5.8.1579',
+  standsAt: 'v5.8.1579',
+  stepsDone: 309,
+  stepsTotal: 309,
+  legs: [],
+  decisions: [],
+  warnings: [],
+  drift: {},
+};
+
+const PARKED: StatusReport = {
+  ...STATUS,
+  state: 'needsOperator',
+  parked: [
+    {
+      database: 'frontend',
+      seq: 41,
+      migration: '1771010057',
+      during: 'check',
+      failure: 'DirtyDatabase',
+      message: '"frontend" is not in the state that step 41 starts from.',
+      reasons: [{ code: 'invalidIndex', database: 'frontend', evidence: 'index x is invalid', remedy: 'Drop it.' }],
+      since: '2026-11-23T06:00:00.000Z',
+    },
+  ],
+};
+
+describe('progress', () => {
+  test('a plain line says state, leg, steps and each database', () => {
+    expect(progressLine(STATUS)).toBe(
+      'acme-eu running · leg 3/19 → v6.4.0 · 43 of 309 steps (frontend 40/259, codeintel 3/50)',
+    );
+  });
+
+  test('before there is a plan the line names the state only', () => {
+    const planning: StatusReport = {
+      ...STATUS,
+      state: 'planning',
+      leg: null,
+      legs: 0,
+      release: null,
+      stepsDone: 0,
+      stepsTotal: 0,
+      databases: {},
+    };
+    expect(progressLine(planning)).toBe('acme-eu planning');
+  });
+
+  test('the block has one bar per database, and its lines fit the terminal', () => {
+    const lines = progressBlock(STATUS, collectingTerminal({ columns: 72 }), 1500).split('\n');
+    expect(lines[0]).toBe('acme-eu v7.2.0 ↓ v5.8.1579  running · leg 3/19 → v6.4.0 · 43 of 309 steps · 1.5 s');
+    expect(lines[1]).toMatch(/^ {2}frontend {2}█{3}░{21} {2}40\/259 {2}15% {2}1771010057 /);
+    expect(lines[1]?.endsWith('…')).toBe(true);
+    expect(lines[2]).toMatch(/^ {2}codeintel █░{23} {4}3\/50 {3}6%$/);
+    for (const line of lines.slice(1)) expect(line.length).toBeLessThanOrEqual(72);
+  });
+
+  test('a bar is full only when everything is done', () => {
+    expect(bar(258, 259, 10)).toBe('█████████░');
+    expect(bar(259, 259, 10)).toBe('██████████');
+    expect(bar(0, 0, 4)).toBe('████');
+  });
+
+  test('plain lines come at a change of state or leg, and every two seconds in between', () => {
+    const terminal = collectingTerminal();
+    let now = 0;
+    const view = plainView(terminal, () => now);
+    view.show(STATUS);
+    view.show({ ...STATUS, stepsDone: 44 });
+    expect(terminal.printed).toHaveLength(1);
+    now = 2_500;
+    view.show({ ...STATUS, stepsDone: 90 });
+    expect(terminal.printed).toHaveLength(2);
+    view.show({ ...STATUS, stepsDone: 91, leg: 4, release: 'v6.3.0' });
+    expect(terminal.printed).toHaveLength(3);
+    view.show({ ...PARKED, stepsDone: 91, leg: 4 });
+    expect(terminal.printed).toHaveLength(4);
+    now = 10_000;
+    view.show({ ...PARKED, stepsDone: 91, leg: 4 });
+    expect(terminal.printed).toHaveLength(4);
+  });
+});
+
+describe('what a waiting run says', () => {
+  const { colors } = collectingTerminal();
+
+  test('nothing while it runs', () => expect(waitingLines(STATUS, colors)).toEqual([]));
+
+  test('a parked one shows what was found, the remedy and the next commands', () => {
+    const text = waitingLines(PARKED, colors).join('\n');
+    expect(text).toContain('frontend 1771010057: DirtyDatabase during check, since 2026-11-23T06:00:00.000Z');
+    expect(text).toContain('- frontend invalidIndex: index x is invalid What to do: Drop it.');
+    expect(text).toContain('pg-unwind retry acme-eu\n');
+    expect(text).toContain('pg-unwind abort acme-eu');
+  });
+
+  test('with several parked databases each has its command', () => {
+    const second = { ...PARKED.parked[0]!, database: 'codeintel' };
+    const text = waitingLines({ ...PARKED, parked: [...PARKED.parked, second] }, colors).join('\n');
+    expect(text).toContain('pg-unwind retry acme-eu --database frontend');
+    expect(text).toContain('pg-unwind retry acme-eu --database codeintel');
+  });
+
+  test('one that waits for consent names the plan in the command to copy', () => {
+    const text = waitingLines({ ...STATUS, state: 'awaitingApproval' }, colors).join('\n');
+    expect(text).toContain(`pg-unwind approve acme-eu --plan ${'a'.repeat(64)}`);
+    expect(text).toContain('pg-unwind plan acme-eu --to v5.8.1579\n');
+  });
+});
+
+describe('the last line', () => {
+  test('of a successful run says where the instance stands', () => {
+    expect(closingLine(REPORT)).toBe('acme-eu stands at v5.8.1579: 309 of 309 steps done, verified.');
+  });
+
+  test('of one that had nothing to do says so', () => {
+    expect(closingLine({ ...REPORT, outcome: 'alreadyThere', stepsDone: 0, stepsTotal: 0 })).toBe(
+      'acme-eu already stands at v5.8.1579: nothing to do, checked.',
+    );
+  });
+
+  test('of an aborted one names the last verified release and how to go on', () => {
+    const line = closingLine({ ...REPORT, outcome: 'aborted', stepsDone: 100, standsAt: 'v6.4.0' });
+    expect(line).toContain('100 of 309 steps done, last verified release v6.4.0.');
+    expect(line).toContain('pg-unwind downgrade acme-eu --to v5.8.1579');
+  });
+});
+
+test.each([
+  [1_234, '1.2 s'],
+  [45_000, '45 s'],
+  [125_000, '2 min 5 s'],
+])('%i ms reads %s', (ms, text) => expect(durationText(ms)).toBe(text));
