@@ -230,7 +230,7 @@ async function makeCluster(native: string, folder: string, runAs: RunAs): Promis
     await promisify(execFile)(path.join(native, 'bin', 'initdb'), args, {
       env: cleanEnvironment(),
       cwd: '/',
-      ...(runAs ?? {}),
+      ...runAs,
     });
   } catch (cause) {
     const said = String((cause as { stderr?: string }).stderr ?? '').trim();

@@ -57,7 +57,7 @@ export function startOwnedProcess(options: OwnedProcessOptions): OwnedProcess {
     cwd: options.cwd ?? '/',
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
-    ...(options.runAs ?? {}),
+    ...options.runAs,
   });
   const watchdog = child.pid === undefined ? null : startWatchdog(child.pid, options);
 

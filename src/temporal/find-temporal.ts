@@ -115,7 +115,11 @@ async function fromDownload({ folder, say, options }: Search): Promise<FoundTemp
       'sdk-name': 'pg-unwind',
       'sdk-version': '0',
     });
-    const answer = await get(`${service}/${TEMPORAL_CLI_VERSION}?${query}`, ANSWER_WITHIN_MS, options.signal);
+    const answer = await get(
+      `${service}/${TEMPORAL_CLI_VERSION}?${query.toString()}`,
+      ANSWER_WITHIN_MS,
+      options.signal,
+    );
     const { archiveUrl, fileToExtract } = (await answer.json()) as { archiveUrl: string; fileToExtract: string };
     say(`temporal: downloading ${TEMPORAL_CLI_VERSION} …`);
     const archive = await get(archiveUrl, ARCHIVE_WITHIN_MS, options.signal);

@@ -1,0 +1,2 @@
+export { planted } from './activities/planted.js';
+export { planted as second } from './workflows/planted.js';
