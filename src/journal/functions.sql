@@ -1,0 +1,745 @@
+-- pg-unwind journal.functions. What a step says to the database, in as few round trips as it can.
+-- The ledger's functions (ledger_state, ledger_begin, ledger_end, ledger_applied, ledger_open) come from src/journal/ledgers.
+-- All of them are volatile except check(): in a volatile function each statement sees what was committed before it began,
+-- so that the look happens after the lock.
+
+-- SQLSTATEs of our own, one per answer; src/journal/answers.ts has the same list.
+--   UW001 busy · UW002 already done · UW003 begun by an earlier attempt · UW004 dirty · UW005 stale attempt
+--   UW006 journal incomplete · UW007 the script ended its transaction
+
+create or replace function pgunwind.catalogs() returns oid[]
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select array[
+    'pg_class'::regclass, 'pg_attribute'::regclass, 'pg_attrdef'::regclass, 'pg_constraint'::regclass,
+    'pg_index'::regclass, 'pg_proc'::regclass, 'pg_trigger'::regclass, 'pg_policy'::regclass, 'pg_rewrite'::regclass,
+    'pg_enum'::regclass, 'pg_type'::regclass, 'pg_namespace'::regclass, 'pg_sequence'::regclass,
+    'pg_extension'::regclass, 'pg_inherits'::regclass, 'pg_partitioned_table'::regclass,
+    'pg_statistic_ext'::regclass, 'pg_range'::regclass, 'pg_event_trigger'::regclass, 'pg_publication'::regclass
+  ]::oid[]
+$$;
+
+-- The limit below which a row's age() makes it younger than `since`. Wraparound stays out: older rows are never looked at,
+-- and a young row's 64-bit id is rebuilt from the distance (age() counts from the same next id in a whole transaction).
+create or replace function pgunwind.young_limit(since pg_snapshot) returns integer
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select case when since is null then -2000000000 else age(pg_snapshot_xmin(since)::xid) end
+$$;
+
+-- Rows of each catalog without those of temporary objects, and how many rows are young enough to need a second look.
+create or replace function pgunwind.count_catalogs(young integer, out counts bigint[], out young_rows bigint)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  temp_relations oid[];
+  temp_namespaces oid[];
+begin
+  select coalesce(array_agg(oid), '{}') into temp_relations from pg_class where relpersistence = 't';
+  select coalesce(array_agg(oid), '{}') into temp_namespaces from pg_namespace where nspname ~ '^pg_(toast_)?temp_';
+  select array_agg(c.n order by c.ord), sum(c.y) into counts, young_rows
+  from (
+    select 1 as ord, count(*) as n, count(*) filter (where age(xmin) between -1000000000 and young) as y from pg_class
+     where relpersistence <> 't'
+    union all select 2 as ord, count(*) as n, count(*) filter (where age(xmin) between -1000000000 and young) as y from pg_attribute
+     where attrelid <> all (temp_relations)
+    union all select 3 as ord, count(*) as n, count(*) filter (where age(xmin) between -1000000000 and young) as y from pg_attrdef
+     where adrelid <> all (temp_relations)
+    union all select 4 as ord, count(*) as n, count(*) filter (where age(xmin) between -1000000000 and young) as y from pg_constraint
+     where conrelid <> all (temp_relations)
+    union all select 5 as ord, count(*) as n, count(*) filter (where age(xmin) between -1000000000 and young) as y from pg_index
+     where indrelid <> all (temp_relations)
+    union all select 6 as ord, count(*) as n, count(*) filter (where age(xmin) between -1000000000 and young) as y from pg_proc
+     where pronamespace <> all (temp_namespaces)
+    union all select 7 as ord, count(*) as n, count(*) filter (where age(xmin) between -1000000000 and young) as y from pg_trigger
+     where tgrelid <> all (temp_relations)
+    union all select 8 as ord, count(*) as n, count(*) filter (where age(xmin) between -1000000000 and young) as y from pg_policy
+    union all select 9 as ord, count(*) as n, count(*) filter (where age(xmin) between -1000000000 and young) as y from pg_rewrite
+     where ev_class <> all (temp_relations)
+    union all select 10 as ord, count(*) as n, count(*) filter (where age(xmin) between -1000000000 and young) as y from pg_enum
+    union all select 11 as ord, count(*) as n, count(*) filter (where age(xmin) between -1000000000 and young) as y from pg_type
+     where typnamespace <> all (temp_namespaces)
+    union all select 12 as ord, count(*) as n, count(*) filter (where age(xmin) between -1000000000 and young) as y from pg_namespace
+     where oid <> all (temp_namespaces)
+    union all select 13 as ord, count(*) as n, count(*) filter (where age(xmin) between -1000000000 and young) as y from pg_sequence
+     where seqrelid <> all (temp_relations)
+    union all select 14 as ord, count(*) as n, count(*) filter (where age(xmin) between -1000000000 and young) as y from pg_extension
+    union all select 15 as ord, count(*) as n, count(*) filter (where age(xmin) between -1000000000 and young) as y from pg_inherits
+     where inhrelid <> all (temp_relations)
+    union all select 16 as ord, count(*) as n, count(*) filter (where age(xmin) between -1000000000 and young) as y from pg_partitioned_table
+     where partrelid <> all (temp_relations)
+    union all select 17 as ord, count(*) as n, count(*) filter (where age(xmin) between -1000000000 and young) as y from pg_statistic_ext
+    union all select 18 as ord, count(*) as n, count(*) filter (where age(xmin) between -1000000000 and young) as y from pg_range
+    union all select 19 as ord, count(*) as n, count(*) filter (where age(xmin) between -1000000000 and young) as y from pg_event_trigger
+    union all select 20 as ord, count(*) as n, count(*) filter (where age(xmin) between -1000000000 and young) as y from pg_publication
+  ) c;
+end
+$$;
+
+-- The young rows that neither the snapshot nor our own transactions explain. REFRESH MATERIALIZED VIEW gives the view, its
+-- toast table and its indexes a new pg_class row each: those are counted apart.
+create or replace function pgunwind.foreign_rows(since pg_snapshot, ours xid8[], own_relations oid[], out found jsonb, out refreshed bigint)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  temp_relations oid[];
+  temp_namespaces oid[];
+  young integer := pgunwind.young_limit(since);
+  base bigint := pg_snapshot_xmin(since)::text::bigint + young;
+begin
+  select coalesce(array_agg(oid), '{}') into temp_relations from pg_class where relpersistence = 't';
+  select coalesce(array_agg(oid), '{}') into temp_namespaces from pg_namespace where nspname ~ '^pg_(toast_)?temp_';
+  with entry (ord, catalog, oid, xmin, relation, name, relkind) as (
+    select 1 as ord, 'pg_class' as catalog, oid, xmin, oid as relation, relname::text as name, relkind from pg_class
+     where age(xmin) between -1000000000 and young and relpersistence <> 't'
+    union all select 2, 'pg_attribute', attrelid, xmin, attrelid, attname::text, null from pg_attribute
+     where age(xmin) between -1000000000 and young and attrelid <> all (temp_relations)
+    union all select 3, 'pg_attrdef', oid, xmin, adrelid, null, null from pg_attrdef
+     where age(xmin) between -1000000000 and young and adrelid <> all (temp_relations)
+    union all select 4, 'pg_constraint', oid, xmin, conrelid, conname::text, null from pg_constraint
+     where age(xmin) between -1000000000 and young and conrelid <> all (temp_relations)
+    union all select 5, 'pg_index', indexrelid, xmin, indexrelid, null, null from pg_index
+     where age(xmin) between -1000000000 and young and indrelid <> all (temp_relations)
+    union all select 6, 'pg_proc', oid, xmin, 0, proname::text, null from pg_proc
+     where age(xmin) between -1000000000 and young and pronamespace <> all (temp_namespaces)
+    union all select 7, 'pg_trigger', oid, xmin, tgrelid, tgname::text, null from pg_trigger
+     where age(xmin) between -1000000000 and young and tgrelid <> all (temp_relations)
+    union all select 8, 'pg_policy', oid, xmin, polrelid, polname::text, null from pg_policy
+     where age(xmin) between -1000000000 and young
+    union all select 9, 'pg_rewrite', oid, xmin, ev_class, rulename::text, null from pg_rewrite
+     where age(xmin) between -1000000000 and young and ev_class <> all (temp_relations)
+    union all select 10, 'pg_enum', oid, xmin, 0, enumlabel::text, null from pg_enum
+     where age(xmin) between -1000000000 and young
+    union all select 11, 'pg_type', oid, xmin, typrelid, typname::text, null from pg_type
+     where age(xmin) between -1000000000 and young and typnamespace <> all (temp_namespaces)
+    union all select 12, 'pg_namespace', oid, xmin, 0, nspname::text, null from pg_namespace
+     where age(xmin) between -1000000000 and young and oid <> all (temp_namespaces)
+    union all select 13, 'pg_sequence', seqrelid, xmin, seqrelid, null, null from pg_sequence
+     where age(xmin) between -1000000000 and young and seqrelid <> all (temp_relations)
+    union all select 14, 'pg_extension', oid, xmin, 0, extname::text, null from pg_extension
+     where age(xmin) between -1000000000 and young
+    union all select 15, 'pg_inherits', inhrelid, xmin, inhrelid, null, null from pg_inherits
+     where age(xmin) between -1000000000 and young and inhrelid <> all (temp_relations)
+    union all select 16, 'pg_partitioned_table', partrelid, xmin, partrelid, null, null from pg_partitioned_table
+     where age(xmin) between -1000000000 and young and partrelid <> all (temp_relations)
+    union all select 17, 'pg_statistic_ext', oid, xmin, stxrelid, stxname::text, null from pg_statistic_ext
+     where age(xmin) between -1000000000 and young
+    union all select 18, 'pg_range', rngtypid, xmin, 0, null, null from pg_range
+     where age(xmin) between -1000000000 and young
+    union all select 19, 'pg_event_trigger', oid, xmin, 0, evtname::text, null from pg_event_trigger
+     where age(xmin) between -1000000000 and young
+    union all select 20, 'pg_publication', oid, xmin, 0, pubname::text, null from pg_publication
+     where age(xmin) between -1000000000 and young
+  ), strange as (
+    select e.*
+      from entry e
+     where not pg_visible_in_snapshot((base - age(e.xmin))::text::xid8, since)
+       and (base - age(e.xmin))::text::xid8 <> all (ours)
+       and e.relation <> all (own_relations)
+  ), judged as (
+    select s.*,
+           s.ord = 1 and (
+             s.relkind = 'm'
+             or s.relkind = 't' and exists (select from pg_class v where v.reltoastrelid = s.oid and v.relkind = 'm')
+             or s.relkind = 'i' and exists (
+               select from pg_index i join pg_class v on v.oid = i.indrelid
+                where i.indexrelid = s.oid
+                  and (v.relkind = 'm'
+                       or v.relkind = 't'
+                          and exists (select from pg_class m where m.reltoastrelid = v.oid and m.relkind = 'm')))
+           ) as is_refresh
+      from strange s
+  )
+  select (select jsonb_agg(jsonb_build_object(
+                   'catalog', f.catalog,
+                   'name', f.name,
+                   'relation', case when f.relation <> 0 then coalesce(f.relation::regclass::text, f.relation::text) end))
+            from (select * from judged where not is_refresh order by ord, relation, name limit 20) f),
+         (select count(*) from judged where is_refresh)
+    into found, refreshed;
+end
+$$;
+
+-- Rows inserted minus rows deleted in each catalog by the current session since it last reported its statistics; only the
+-- difference between two calls in one transaction means anything.
+create or replace function pgunwind.catalog_changes() returns bigint[]
+language sql volatile set search_path = pg_catalog, pg_temp as $$
+  select array_agg(pg_stat_get_xact_tuples_inserted(c.oid) - pg_stat_get_xact_tuples_deleted(c.oid) order by c.ord)
+    from unnest(pgunwind.catalogs()) with ordinality as c (oid, ord)
+$$;
+
+create or replace function pgunwind.lock_holders(p_product_class integer, p_product_object integer) returns jsonb
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(jsonb_agg(jsonb_build_object(
+           'pid', l.pid,
+           'backendStart', a.backend_start,
+           'application', a.application_name,
+           'user', a.usename,
+           'state', a.state,
+           'since', a.xact_start,
+           'ours', l.classid = 1885828462,
+           'client', host(a.client_addr)) order by l.pid), '[]')
+    from pg_locks l
+    left join pg_stat_activity a on a.pid = l.pid
+   where l.locktype = 'advisory'
+     and l.granted
+     and l.pid <> pg_backend_pid()
+     and l.database = (select d.oid from pg_database d where d.datname = current_database())
+     and l.objsubid = 2
+     and ((l.classid = 1885828462 and l.objid = 0)
+          or (l.classid::bigint = p_product_class::bigint & 4294967295 and l.objid::bigint = p_product_object::bigint & 4294967295))
+$$;
+
+-- Is the database what the journal says it must be? One statement, one snapshot, no writes.
+-- `next_seq` is the step that would come next. The answer's `snapshot` and `counts` go into that step's row.
+create or replace function pgunwind.check(p_run uuid, next_seq integer, product_class integer, product_object integer)
+returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  began timestamptz := clock_timestamp();
+  run pgunwind.run;
+  previous pgunwind.step;
+  upcoming pgunwind.step;
+  wanted pgunwind.plan_step;
+  reasons jsonb := '[]';
+  warnings jsonb := '[]';
+  how text;
+  now_snapshot pg_snapshot := pg_current_snapshot();
+  counted record;
+  strangers record;
+  now_counts bigint[];
+  expected bigint[];
+  items jsonb;
+  missing text[];
+  unexpected text[];
+  names text[];
+  number bigint;
+  timeline integer;
+  seen integer;
+  identifier text;
+begin
+  if pg_is_in_recovery() then
+    return jsonb_build_object('clean', false, 'how', 'baseline', 'warnings', warnings, 'tookMs', 0,
+      'reasons', jsonb_build_array(jsonb_build_object('code', 'standby', 'data', jsonb_build_object())));
+  end if;
+
+  select * into run from pgunwind.run r where r.run = p_run;
+  if run.run is null then
+    raise exception 'the journal holds no run %', p_run using errcode = 'UW006';
+  end if;
+  select * into wanted from pgunwind.plan_step p where p.plan = run.plan and p.seq = next_seq;
+  select * into previous from pgunwind.step s where s.run = p_run and s.seq = next_seq - 1;
+  select * into upcoming from pgunwind.step s where s.run = p_run and s.seq = next_seq;
+
+  -- The server: the same cluster and database, no older timeline.
+  identifier := (select c.system_identifier::text from pg_control_system() c);
+  timeline := ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::integer;
+  select max(v.timeline) into seen from pgunwind.server v where v.system_identifier = identifier;
+  if seen is null and exists (select from pgunwind.server) then
+    reasons := reasons || jsonb_build_object('code', 'wrongServer', 'data', jsonb_build_object('kind', 'identifier', 'found', identifier));
+  elsif seen > timeline then
+    reasons := reasons || jsonb_build_object('code', 'wrongServer', 'data', jsonb_build_object('kind', 'timeline', 'found', timeline, 'seen', seen));
+  elsif not exists (select from pgunwind.server v where v.system_identifier = identifier
+                     and v.database = (select d.oid from pg_database d where d.datname = current_database()))
+        and exists (select from pgunwind.server) then
+    reasons := reasons || jsonb_build_object('code', 'wrongServer', 'data', jsonb_build_object('kind', 'database'));
+  end if;
+
+  -- Journal: a step that began and is not the one that comes next.
+  select jsonb_agg(jsonb_build_object('run', s.run, 'seq', s.seq, 'migration', s.migration, 'direction', s.direction, 'unit', s.unit))
+    into items
+    from pgunwind.step s
+    join pgunwind.run r on r.run = s.run
+   where s.state = 'started'
+     and not (s.run = p_run and s.seq = next_seq)
+     and not (s.run <> p_run and s.migration = wanted.migration and s.direction = wanted.direction and s.script = wanted.script);
+  if items is not null then
+    reasons := reasons || jsonb_build_object('code', 'unfinishedStep', 'data', items);
+  end if;
+  if next_seq > 1 and previous.state is distinct from 'done' and upcoming.state is null
+     and exists (select from pgunwind.plan_step p where p.plan = run.plan and p.seq = next_seq - 1) then
+    reasons := reasons || jsonb_build_object('code', 'unfinishedStep',
+      'data', jsonb_build_array(jsonb_build_object('run', p_run, 'seq', next_seq - 1, 'missing', true)));
+  end if;
+
+  -- Ledger: nothing running or failed but our own step, and exactly the ids that base and done steps give.
+  select jsonb_agg(jsonb_build_object('migration', o.migration, 'state', o.state, 'since', o.started_at))
+    into items
+    from pgunwind.ledger_open() o
+   where not exists (
+     select from pgunwind.step s
+      where s.state = 'started' and s.migration = o.migration
+        and o.state = s.direction || '-running'
+        and (s.run = p_run and s.seq = next_seq
+             or s.migration = wanted.migration and s.direction = wanted.direction and s.script = wanted.script));
+  if items is not null then
+    reasons := reasons || (
+      select jsonb_agg(jsonb_build_object('code', g.code, 'data', g.those))
+        from (select case when e ->> 'state' like '%-failed' then 'failedLedgerRow' else 'unfinishedLedgerRow' end as code,
+                     jsonb_agg(e) as those
+                from jsonb_array_elements(items) e
+               group by 1) g);
+  end if;
+  with done as (
+    select s.migration from pgunwind.step s where s.run = p_run and s.state = 'done'
+  ), wanted_now as (
+    select b.id from unnest(run.base) b (id) where run.direction = 'up' or b.id not in (select d.migration from done d)
+    union
+    select d.migration from done d where run.direction = 'up'
+  ), there as (
+    select a.id from unnest(pgunwind.ledger_applied()) a (id)
+    union
+    -- A step under way has made its id neither applied nor absent: leave it out of the comparison.
+    select upcoming.migration where upcoming.state = 'started' and upcoming.migration = any (run.base)
+  )
+  select array(select w.id from wanted_now w except select t.id from there t order by 1),
+         array(select t.id from there t except select w.id from wanted_now w order by 1)
+    into missing, unexpected;
+  if cardinality(missing) > 0 or cardinality(unexpected) > 0 then
+    reasons := reasons || jsonb_build_object('code', 'unexpectedAppliedSet',
+      'data', jsonb_build_object('missing', to_jsonb(missing[1:20]), 'unexpected', to_jsonb(unexpected[1:20]),
+                                 'missingCount', cardinality(missing), 'unexpectedCount', cardinality(unexpected)));
+  end if;
+
+  -- Sessions: a lock that is not ours, an attempt that still lives, an index being built.
+  items := pgunwind.lock_holders(product_class, product_object);
+  if jsonb_array_length(items) > 0 then
+    if exists (select from jsonb_array_elements(items) h where h ->> 'application' like 'pgu:%') then
+      reasons := reasons || jsonb_build_object('code', 'earlierAttemptAlive', 'data', items);
+    else
+      reasons := reasons || jsonb_build_object('code', 'lockHeld', 'data', items);
+    end if;
+  end if;
+  if upcoming.intent is null then
+    select jsonb_agg(jsonb_build_object('pid', b.pid, 'relation', b.relid::regclass::text, 'phase', b.phase))
+      into items
+      from pg_stat_progress_create_index b
+     where b.datname = current_database() and b.pid <> pg_backend_pid();
+    if items is not null then
+      reasons := reasons || jsonb_build_object('code', 'indexBuildRunning', 'data', items);
+    end if;
+    select array_agg(x.indexrelid::regclass::text order by 1)
+      into names
+      from pg_index x
+      join pg_class c on c.oid = x.indexrelid
+     where not x.indisvalid
+       and c.relkind = 'i'
+       and c.relpersistence <> 't'
+       and x.indexrelid <> all (run.base_invalid); -- relkind I (a partitioned table's) may rightly be invalid
+    if names is not null then
+      reasons := reasons || jsonb_build_object('code', 'invalidIndex', 'data', to_jsonb(names));
+    end if;
+  end if;
+
+  -- Catalogs: changed by more than our own transactions?
+  if upcoming.state = 'started' then
+    how := 'baseline'; -- an earlier attempt of this very step changed them in part; its end counts afresh
+  elsif previous.state = 'done' and cardinality(previous.xids) = 1 and previous.counts is null and previous.delta is not null
+     and pg_snapshot_xmin(previous.check_snapshot) = previous.xids[1]
+     and pg_snapshot_xmax(previous.check_snapshot) = previous.xids[1]
+     and age(previous.xids[1]::xid) = 1 then
+    how := 'quiet';
+    select array_agg(c.n + d.n order by c.ord)
+      into now_counts
+      from unnest(previous.check_counts) with ordinality c (n, ord)
+      join unnest(previous.delta) with ordinality d (n, ord) using (ord);
+  elsif previous.state = 'done' and previous.check_snapshot is not null
+        and cardinality(previous.check_counts) = cardinality(pgunwind.catalogs()) then
+    how := 'counted';
+  else
+    how := 'baseline';
+  end if;
+  if how <> 'quiet' then
+    select * into counted from pgunwind.count_catalogs(pgunwind.young_limit(case when how = 'counted' then previous.check_snapshot end));
+    now_counts := counted.counts;
+    if how = 'counted' then
+      if previous.counts is not null then
+        expected := previous.counts;
+      else
+        select array_agg(c.n + d.n order by c.ord)
+          into expected
+          from unnest(previous.check_counts) with ordinality c (n, ord)
+          join unnest(previous.delta) with ordinality d (n, ord) using (ord);
+      end if;
+      if counted.young_rows > 0 then
+        select * into strangers from pgunwind.foreign_rows(previous.check_snapshot, previous.xids, previous.own_relations);
+        items := strangers.found;
+        if strangers.refreshed > 0 then
+          warnings := warnings || jsonb_build_object('code', 'refreshedView', 'data', strangers.refreshed);
+        end if;
+      else
+        items := null;
+      end if;
+      if items is not null or now_counts <> expected then
+        reasons := reasons || jsonb_build_object('code', 'changedByOthers', 'data', jsonb_build_object(
+          'rows', coalesce(items, '[]'),
+          'counts', (select coalesce(jsonb_agg(jsonb_build_object('catalog', k.oid::regclass::text, 'expected', e.n, 'found', f.n)), '[]')
+                       from unnest(pgunwind.catalogs()) with ordinality k (oid, ord)
+                       join unnest(expected) with ordinality e (n, ord) using (ord)
+                       join unnest(now_counts) with ordinality f (n, ord) using (ord)
+                      where e.n <> f.n)));
+      end if;
+    end if;
+  end if;
+
+  -- Warnings.
+  select count(*) into number
+    from pg_stat_activity a
+   where a.datname = current_database() and a.backend_type = 'client backend' and a.pid <> pg_backend_pid()
+     and a.application_name <> 'pg-unwind' and a.application_name not like 'pgu:%';
+  if number > 0 then
+    warnings := warnings || jsonb_build_object('code', 'otherSessions', 'data', number);
+  end if;
+  select count(*) into number
+    from pg_stat_activity a
+   where a.datname = current_database() and a.pid <> pg_backend_pid() and a.xact_start < began - interval '5 minutes';
+  if number > 0 then
+    warnings := warnings || jsonb_build_object('code', 'longTransaction', 'data', number);
+  end if;
+  select count(*) into number from pg_prepared_xacts x where x.database = current_database();
+  if number > 0 then
+    warnings := warnings || jsonb_build_object('code', 'preparedTransaction', 'data', number);
+  end if;
+  if next_seq = 1 and exists (select from pg_publication p where p.puballtables) then
+    warnings := warnings || jsonb_build_object('code', 'publicationForAllTables', 'data', null);
+  end if;
+
+  return jsonb_build_object(
+    'clean', jsonb_array_length(reasons) = 0,
+    'how', how,
+    'reasons', reasons,
+    'warnings', warnings,
+    'snapshot', now_snapshot::text,
+    'counts', to_jsonb(now_counts),
+    'at', clock_timestamp(),
+    'nextSeq', next_seq,
+    'tookMs', round(extract(epoch from clock_timestamp() - began) * 1000, 3));
+end
+$$;
+
+-- Promise 1 and 4: one writer. Both keys, never waiting here: whoever waits inside the server holds a snapshot that a
+-- CREATE INDEX CONCURRENTLY elsewhere waits for. Busy: UW001 with the holders.
+create or replace function pgunwind.take_locks(product_class integer, product_object integer, for_session boolean) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  taken boolean;
+begin
+  if for_session then
+    taken := pg_try_advisory_lock(1885828462, 0);
+    if taken and not pg_try_advisory_lock(product_class, product_object) then
+      perform pg_advisory_unlock(1885828462, 0);
+      taken := false;
+    end if;
+  else
+    taken := pg_try_advisory_xact_lock(1885828462, 0) and pg_try_advisory_xact_lock(product_class, product_object);
+  end if;
+  if not taken then
+    raise exception 'another session holds the migration lock'
+      using errcode = 'UW001', detail = pgunwind.lock_holders(product_class, product_object)::text;
+  end if;
+end
+$$;
+
+create or replace function pgunwind.release_locks(product_class integer, product_object integer) returns void
+language sql volatile set search_path = pg_catalog, pg_temp as $$
+  select pg_advisory_unlock(product_class, product_object), pg_advisory_unlock(1885828462, 0)
+$$;
+
+-- Promise 3: only the newest claim acts. The row stays share-locked to the end of the transaction, so that no newer token
+-- can be issued between this comparison and our commit.
+create or replace function pgunwind.hold_fence(p_token uuid) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  newest uuid;
+begin
+  select f.token into newest from pgunwind.fence f for share;
+  if newest is distinct from p_token then
+    raise exception 'a newer claim exists' using errcode = 'UW005';
+  end if;
+end
+$$;
+
+-- Lock, look, guard; then the row. What `p` holds: src/journal/step-messages.ts. Nothing after this call in the same message
+-- is even analysed when it raises.
+create or replace function pgunwind.begin_step(p jsonb) returns jsonb
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  p_run uuid := p ->> 'run';
+  p_seq integer := p ->> 'seq';
+  p_token uuid := p ->> 'token';
+  product_class integer := p ->> 'productClass';
+  product_object integer := p ->> 'productObject';
+  several boolean := p ->> 'execution' in ('segmented', 'concurrent', 'opaque');
+  earlier record;
+  wanted pgunwind.plan_step;
+  ledger text;
+  verdict jsonb := nullif(p -> 'check', 'null');
+begin
+  perform set_config('application_name', p ->> 'application', not several);
+  perform pgunwind.take_locks(product_class, product_object, several); -- 1
+
+  select s.* into earlier from pgunwind.step s where s.run = p_run and s.seq = p_seq; -- 2: a statement after the lock's
+  if found then
+    if earlier.state = 'done' then
+      raise exception 'this step is done' using errcode = 'UW002', detail = earlier.result::text;
+    end if;
+    raise exception 'an earlier attempt began this step'
+      using errcode = 'UW003', detail = (to_jsonb(earlier) - 'check_counts' - 'delta' - 'counts')::text;
+  end if;
+  select s.* into earlier
+    from pgunwind.step s
+   where s.state = 'started'
+     and s.migration = p ->> 'migration' and s.direction = p ->> 'direction' and s.script = p ->> 'script';
+  if found then
+    raise exception 'an earlier run began this step'
+      using errcode = 'UW003', detail = (to_jsonb(earlier) - 'check_counts' - 'delta' - 'counts')::text;
+  end if;
+
+  perform pgunwind.hold_fence(p_token); -- 3
+  select q.* into wanted
+    from pgunwind.plan_step q
+    join pgunwind.run r on r.plan = q.plan and r.run = p_run and r.ended_at is null
+   where q.seq = p_seq;
+  if not found or wanted.migration <> p ->> 'migration' or wanted.script <> p ->> 'script'
+     or wanted.direction <> p ->> 'direction' then
+    raise exception 'the journal plans something else for step %', p_seq using errcode = 'UW006';
+  end if;
+  if p_seq > 1 and not exists (select from pgunwind.step s where s.run = p_run and s.seq = p_seq - 1 and s.state = 'done') then
+    raise exception 'step % is not done', p_seq - 1 using errcode = 'UW006';
+  end if;
+  ledger := pgunwind.ledger_state(wanted.migration);
+  if ledger <> (case wanted.ledger when 'row' then 'applied' when 'implied' then 'none' else 'absent' end)
+     and not (wanted.ledger = 'absent' and ledger = 'none') then
+    raise exception 'the ledger does not say what step % starts from', p_seq
+      using errcode = 'UW004',
+            detail = jsonb_build_array(jsonb_build_object('code', 'unexpectedAppliedSet', 'data', jsonb_build_object(
+              'migration', wanted.migration, 'expected', wanted.ledger, 'found', ledger)))::text;
+  end if;
+  if verdict is null or not (verdict ->> 'clean')::boolean or (verdict ->> 'nextSeq')::integer <> p_seq
+     or (verdict ->> 'at')::timestamptz < clock_timestamp() - interval '10 seconds' then
+    verdict := pgunwind.check(p_run, p_seq, product_class, product_object);
+    if not (verdict ->> 'clean')::boolean then
+      raise exception 'the database is dirty' using errcode = 'UW004', detail = (verdict -> 'reasons')::text;
+    end if;
+  end if;
+
+  insert into pgunwind.step (run, seq, leg, migration, direction, script, execution, state, attempt, token, pid, backend_start,
+                             xids, ledger_row, check_snapshot, check_counts, delta)
+  values (p_run, p_seq, wanted.leg, wanted.migration, wanted.direction, wanted.script, wanted.execution, 'started',
+          (p ->> 'attempt')::integer, p_token, pg_backend_pid(),
+          coalesce((select a.backend_start from pg_stat_get_activity(pg_backend_pid()) a), 'epoch'),
+          array[pg_current_xact_id()],
+          case when several then pgunwind.ledger_begin(wanted.migration, wanted.direction = 'up') end,
+          (verdict ->> 'snapshot')::pg_snapshot,
+          array(select e::bigint from jsonb_array_elements_text(verdict -> 'counts') with ordinality x (e, ord) order by ord),
+          pgunwind.catalog_changes());
+  return jsonb_build_object('how', verdict ->> 'how');
+end
+$$;
+
+-- Promise 2: ledger and journal in the transaction of the change. Only the row that this very transaction began (or took up)
+-- is finished: a script that ended the transaction itself is never recorded as done.
+create or replace function pgunwind.end_step(p_run uuid, p_seq integer, afresh boolean, p_how text) returns jsonb
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  row pgunwind.step;
+  own xid8[];
+  now_counts bigint[];
+  top xid8 := pg_current_xact_id();
+  outcome jsonb;
+begin
+  select s.* into row from pgunwind.step s where s.run = p_run and s.seq = p_seq;
+  if not found or row.state <> 'started' or row.xids[cardinality(row.xids)] <> top then
+    raise exception 'the script ended its transaction' using errcode = 'UW007';
+  end if;
+  perform pgunwind.ledger_end(row.migration, row.direction = 'up', row.started_at, row.ledger_row);
+  if afresh then
+    now_counts := (select c.counts from pgunwind.count_catalogs(pgunwind.young_limit(null)) c);
+    own := row.xids || pgunwind.own_subtransactions(top);
+  end if;
+  outcome := jsonb_build_object(
+    'how', p_how,
+    'tookMs', round(extract(epoch from clock_timestamp() - row.started_at) * 1000, 1),
+    'attempt', row.attempt);
+  update pgunwind.step s
+     set state = 'done',
+         finished_at = clock_timestamp(),
+         intent = null,
+         xids = coalesce(own, s.xids),
+         counts = now_counts,
+         delta = case when afresh then null else (
+           select array_agg(n.v - o.v order by n.ord)
+             from unnest(pgunwind.catalog_changes()) with ordinality n (v, ord)
+             join unnest(s.delta) with ordinality o (v, ord) using (ord)) end,
+         result = outcome
+   where s.run = p_run and s.seq = p_seq;
+  return outcome;
+end
+$$;
+
+-- Ids of our own sub-transactions that wrote to the catalogs: their rows are visible to us, newer than our own id, and still in
+-- progress for everyone else. pg_xact_status() refuses ids from the future, which a frozen row of a far older epoch could
+-- look like: then none of them is taken for ours, and the next check says more than it must, never less.
+create or replace function pgunwind.own_subtransactions(top xid8) returns xid8[]
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  reference integer := age(top::xid);
+begin
+  return array(
+    select distinct x.id
+      from (
+        select (top::text::bigint + reference - age(e.xmin))::text::xid8 as id
+          from (
+            select xmin from pg_class union all select xmin from pg_attribute union all select xmin from pg_attrdef
+            union all select xmin from pg_constraint union all select xmin from pg_index union all select xmin from pg_proc
+            union all select xmin from pg_trigger union all select xmin from pg_policy union all select xmin from pg_rewrite
+            union all select xmin from pg_enum union all select xmin from pg_type union all select xmin from pg_namespace
+            union all select xmin from pg_sequence union all select xmin from pg_extension
+            union all select xmin from pg_inherits union all select xmin from pg_partitioned_table
+            union all select xmin from pg_statistic_ext union all select xmin from pg_range
+            union all select xmin from pg_event_trigger union all select xmin from pg_publication
+          ) e
+         where age(e.xmin) between reference - 100000000 and reference - 1
+      ) x
+     where pg_xact_status(x.id) = 'in progress');
+exception
+  when invalid_parameter_value then
+    return '{}';
+end
+$$;
+
+-- Between two transactions of one script: what is durable so far …
+create or replace function pgunwind.end_unit(p_run uuid, p_seq integer, p_unit integer) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+  update pgunwind.step s
+     set unit = p_unit, intent = null,
+         xids = s.xids || pgunwind.own_subtransactions(pg_current_xact_id())
+   where s.run = p_run and s.seq = p_seq and s.state = 'started' and s.unit = p_unit - 1
+     and s.xids[cardinality(s.xids)] = pg_current_xact_id();
+  if not found then
+    raise exception 'the script ended its transaction' using errcode = 'UW007';
+  end if;
+end
+$$;
+
+-- … and the guard of the next one. The transaction-level lock beside the session's: no script can let go of it.
+create or replace function pgunwind.begin_unit(p_run uuid, p_seq integer, p_unit integer, p_token uuid, product_class integer,
+                                               product_object integer) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+  perform pgunwind.take_locks(product_class, product_object, false);
+  perform pgunwind.hold_fence(p_token);
+  update pgunwind.step s
+     set xids = s.xids || pg_current_xact_id()
+   where s.run = p_run and s.seq = p_seq and s.state = 'started' and s.unit = p_unit - 1;
+  if not found then
+    raise exception 'unit % of step % is not the next one', p_unit, p_seq using errcode = 'UW006';
+  end if;
+end
+$$;
+
+-- A later attempt takes up what an earlier one began, its own run's or another's.
+create or replace function pgunwind.resume_step(p jsonb) returns jsonb
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  p_run uuid := p ->> 'run';
+  p_seq integer := p ->> 'seq';
+  row pgunwind.step;
+begin
+  perform set_config('application_name', p ->> 'application', false);
+  perform pgunwind.take_locks((p ->> 'productClass')::integer, (p ->> 'productObject')::integer, true);
+  select s.* into row from pgunwind.step s where s.run = p_run and s.seq = p_seq;
+  if found and row.state = 'done' then
+    raise exception 'this step is done' using errcode = 'UW002', detail = row.result::text;
+  end if;
+  perform pgunwind.hold_fence((p ->> 'token')::uuid);
+  update pgunwind.step s
+     set run = p_run, seq = p_seq,
+         leg = (select q.leg from pgunwind.plan_step q join pgunwind.run r on r.plan = q.plan and r.run = p_run where q.seq = p_seq),
+         attempt = (p ->> 'attempt')::integer, token = (p ->> 'token')::uuid, pid = pg_backend_pid(),
+         backend_start = coalesce((select a.backend_start from pg_stat_get_activity(pg_backend_pid()) a), 'epoch'),
+         xids = s.xids || pg_current_xact_id()
+   where s.run = (p ->> 'earlierRun')::uuid and s.seq = (p ->> 'earlierSeq')::integer
+     and s.state = 'started' and s.migration = p ->> 'migration' and s.direction = p ->> 'direction' and s.script = p ->> 'script'
+  returning s.* into row;
+  if not found then
+    raise exception 'there is nothing to take up for step %', p_seq using errcode = 'UW006';
+  end if;
+  return jsonb_build_object('unit', row.unit, 'intent', row.intent);
+end
+$$;
+
+-- Before a statement that refuses a transaction block: what it will do and what stands now.
+create or replace function pgunwind.write_intent(p_run uuid, p_seq integer, p_token uuid, p_intent jsonb, relations oid[]) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+  perform pgunwind.hold_fence(p_token);
+  update pgunwind.step s
+     set intent = p_intent,
+         own_relations = array(select distinct r from unnest(s.own_relations || relations) r)
+   where s.run = p_run and s.seq = p_seq and s.state = 'started';
+  if not found then
+    raise exception 'step % is not begun', p_seq using errcode = 'UW006';
+  end if;
+end
+$$;
+
+-- Relations that a statement outside a transaction has made or changed: their catalog rows are ours.
+create or replace function pgunwind.own_relations(p_run uuid, p_seq integer, relations oid[]) returns void
+language sql volatile set search_path = pg_catalog, pg_temp as $$
+  update pgunwind.step s
+     set own_relations = array(select distinct r from unnest(s.own_relations || relations) r)
+   where s.run = p_run and s.seq = p_seq and s.state = 'started'
+$$;
+
+-- Issues a new fence token for a run. The caller has ended the sessions of earlier claims; a transaction of theirs that still
+-- lives holds the fence's row `for share`, and the update waits for it. `without_lock`: an index statement of an earlier attempt
+-- is being let finish, and its session keeps the lock.
+create or replace function pgunwind.claim(p_run uuid, p_namespace text, p_workflow_id text, product_class integer,
+                                          product_object integer, without_lock boolean) returns uuid
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  issued uuid := gen_random_uuid();
+  identifier text := (select c.system_identifier::text from pg_control_system() c);
+begin
+  if not without_lock then
+    perform pgunwind.take_locks(product_class, product_object, false);
+  end if;
+  update pgunwind.fence
+     set token = issued, namespace = p_namespace, workflow_id = p_workflow_id, run = p_run, issued_at = clock_timestamp();
+  update pgunwind.run r
+     set ended_at = clock_timestamp(), state = 'superseded'
+   where r.ended_at is null and r.run <> p_run;
+  update pgunwind.run r set claimed_at = coalesce(r.claimed_at, clock_timestamp()) where r.run = p_run and r.ended_at is null;
+  if not found then
+    raise exception 'run % is not open', p_run using errcode = 'UW006';
+  end if;
+  insert into pgunwind.server (system_identifier, database, timeline)
+  select identifier, d.oid, ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::integer
+    from pg_database d
+   where d.datname = current_database()
+      on conflict do nothing;
+  return issued;
+end
+$$;
+
+-- Closes a release boundary: once for each leg, together with the product's own version row (write_release_marker comes
+-- from src/journal/ledgers; null where this database does not hold it).
+create or replace function pgunwind.close_leg(p_run uuid, p_leg integer, p_release text, p_token uuid, p_marker text,
+                                              product_class integer, product_object integer) returns jsonb
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  earlier pgunwind.leg;
+  written text;
+begin
+  perform pgunwind.take_locks(product_class, product_object, false);
+  select l.* into earlier from pgunwind.leg l where l.run = p_run and l.leg = p_leg;
+  if found then
+    return jsonb_build_object('found', 'foundDone', 'marker', earlier.marker);
+  end if;
+  perform pgunwind.hold_fence(p_token);
+  if p_marker is not null then
+    written := pgunwind.write_release_marker(p_marker);
+  end if;
+  insert into pgunwind.leg (run, leg, release, marker)
+  values (p_run, p_leg, p_release, case when written = 'written' then p_marker else written end);
+  return jsonb_build_object('found', 'written', 'marker', case when written = 'written' then p_marker else written end);
+end
+$$;

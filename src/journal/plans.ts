@@ -1,0 +1,107 @@
+import { createHash } from 'node:crypto';
+import type pg from 'pg';
+import type { DatabaseName } from '../contract/catalog.js';
+import { FailureType, UnwindError } from '../contract/errors.js';
+import type { Plan, PlanId } from '../contract/plan.js';
+import type { ScriptFacts } from '../contract/script.js';
+
+export interface StoredScript {
+  readonly sha256: string;
+  readonly body: string;
+  readonly facts: ScriptFacts;
+}
+
+const HAS_PLAN = `-- pg-unwind plans.has
+select exists (select from pgunwind.plan p where p.id = $1) as there`;
+
+const STORE_PLAN = `-- pg-unwind plans.store
+insert into pgunwind.plan (id, body) values ($1, $2) on conflict do nothing`;
+
+const STORE_STEPS = `-- pg-unwind plans.store-steps
+insert into pgunwind.plan_step (plan, seq, leg, migration, name, direction, execution, script, ledger)
+select $1, s.seq, s.leg, s.migration, s.name, $2, s.execution, s.script, s.ledger
+  from jsonb_to_recordset($3::jsonb) as s (seq integer, leg integer, migration text, name text, execution text, script text, ledger text)
+on conflict do nothing`;
+
+const STORE_SCRIPTS = `-- pg-unwind plans.store-scripts
+insert into pgunwind.script (sha256, body, facts)
+select s.sha256, s.body, s.facts
+  from jsonb_to_recordset($1::jsonb) as s (sha256 text, body text, facts jsonb)
+on conflict do nothing`;
+
+/** Writes the plan, this database's steps of it and their scripts: what any worker needs to carry it out. Idempotent. */
+export async function storePlan(
+  client: pg.ClientBase,
+  plan: Plan,
+  database: DatabaseName,
+  readScript: (sha256: string) => Promise<StoredScript>,
+): Promise<void> {
+  const { rows } = await client.query<{ there: boolean }>(HAS_PLAN, [plan.id]);
+  if (rows[0]?.there === true) return;
+  const steps = plan.legs.flatMap((leg, at) =>
+    (leg.steps[database] ?? []).map(({ seq, migration, name, execution, script, ledger }) => ({
+      seq,
+      leg: at,
+      migration,
+      name,
+      execution,
+      script,
+      ledger,
+    })),
+  );
+  const scripts = await Promise.all([...new Set(steps.map((step) => step.script))].map(readScript));
+  await client.query('begin isolation level read committed');
+  try {
+    await client.query(STORE_PLAN, [plan.id, JSON.stringify(plan)]);
+    await client.query(STORE_STEPS, [plan.id, plan.direction, JSON.stringify(steps)]);
+    await client.query(STORE_SCRIPTS, [JSON.stringify(scripts)]);
+    await client.query('commit');
+  } catch (error) {
+    await client.query('rollback').catch(() => undefined);
+    throw error;
+  }
+}
+
+const READ_PLAN = `-- pg-unwind plans.read
+select p.body from pgunwind.plan p where p.id = $1`;
+
+/** @throws {UnwindError} JournalIncomplete */
+export async function readPlan(client: pg.ClientBase, id: PlanId, database: DatabaseName): Promise<Plan> {
+  const { rows } = await client.query<{ body: string }>(READ_PLAN, [id]);
+  if (rows[0] === undefined) {
+    throw new UnwindError(
+      FailureType.JournalIncomplete,
+      `The journal of "${database}" holds no plan ${id}. Was the database restored from a copy of before? Nothing was changed. ` +
+        'Abort this run and start again: the new one plans from journal and ledger.',
+    );
+  }
+  return JSON.parse(rows[0].body) as Plan;
+}
+
+const READ_SCRIPTS = `-- pg-unwind plans.read-scripts
+select distinct s.sha256, s.body, s.facts
+  from pgunwind.plan_step p
+  join pgunwind.script s on s.sha256 = p.script
+ where p.plan = $1 and p.leg = $2`;
+
+/**
+ * The scripts of one leg.
+ * @throws {UnwindError} JournalIncomplete: a text does not have its hash.
+ */
+export async function readScripts(
+  client: pg.ClientBase,
+  plan: PlanId,
+  leg: number,
+  database: DatabaseName,
+): Promise<readonly StoredScript[]> {
+  const { rows } = await client.query<StoredScript>(READ_SCRIPTS, [plan, leg]);
+  for (const script of rows) {
+    if (createHash('sha256').update(script.body).digest('hex') === script.sha256) continue;
+    throw new UnwindError(
+      FailureType.JournalIncomplete,
+      `A script in the journal of "${database}" (pgunwind.script ${script.sha256}) does not have the hash that it is stored under: it was ` +
+        'changed. Nothing was run. Restore that row from another database of the instance or from the catalog, then retry.',
+    );
+  }
+  return rows;
+}

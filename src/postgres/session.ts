@@ -1,0 +1,249 @@
+import pg from 'pg';
+import { FailureType, UnwindError } from '../contract/errors.js';
+import { kindOf, sqlstateOf } from './sqlstate.js';
+
+/** Name of a session that is between two steps. A step's session is called `pgu:<token>:<attempt>:<seq>` (see fence.ts). */
+export const IDLE_NAME = 'pg-unwind';
+
+export interface SessionSettings {
+  /** Waiting for a relation lock: others queue behind us no longer than this. Milliseconds. */
+  readonly lockTimeoutMs: number;
+  /** The server ends a session that sits in a transaction this long: a frozen worker gives its locks back. */
+  readonly idleInTransactionMs: number;
+  /** How often the server looks whether we are still there while a statement runs. Milliseconds; 0: never. */
+  readonly connectionCheckMs: number;
+  readonly connectTimeoutMs: number;
+}
+
+export const DEFAULT_SETTINGS: SessionSettings = {
+  lockTimeoutMs: 1_000,
+  idleInTransactionMs: 60_000,
+  connectionCheckMs: 2_000,
+  connectTimeoutMs: 10_000,
+};
+
+/** One pinned connection. Whoever opened it closes it. */
+export interface Session {
+  readonly client: pg.Client;
+  /** `server_version_num`, e.g. 180004. */
+  readonly version: number;
+  /** pg_backend_pid() as seen when the session began: not the handshake's when a pooler stands between. */
+  readonly pid: number;
+  /** A pooler stands between: the handshake named another process. */
+  readonly pooled: boolean;
+  /** The socket is gone; nothing more can be asked of this session. */
+  isLost(): boolean;
+  /** Back to the state that the startup options gave it. Not inside a transaction. */
+  reset(): Promise<void>;
+  /** Ends the session in good order; for one that is idle. */
+  close(): Promise<void>;
+  /** Cuts the socket at once. The server ends the session when it notices; what it was doing rolls back or completes. */
+  destroy(): void;
+}
+
+/**
+ * @throws {UnwindError} DatabaseUnreachable (retryable), InsufficientPrivileges for a refused login, TransactionPooler.
+ *   Nothing of the connection string is in the message but host, port, database and user.
+ */
+export async function openSession(url: string, settings: SessionSettings = DEFAULT_SETTINGS): Promise<Session> {
+  const wanted = settingsOf(settings);
+  const known = serverMajor.get(url);
+  const options = startupOptions(wanted, known);
+  let client = await connect(url, settings, options).catch((error: unknown) => {
+    // A pooler that does not know the parameter refuses the connection as a whole: set the values after connecting.
+    if (isRefusedOption(error)) return null;
+    throw unreachable(url, error);
+  });
+  let bySet = false;
+  if (client === null) {
+    client = await connect(url, settings, undefined).catch((error: unknown) => {
+      throw unreachable(url, error);
+    });
+    bySet = true;
+  }
+  try {
+    const { rows } = await client.query<{ pid: number; version: number }>(IDENTIFY);
+    const { pid, version } = rows[0] as { pid: number; version: number };
+    if (!known) {
+      serverMajor.set(url, version);
+      if (!bySet && version >= TRANSACTION_TIMEOUT_SINCE) {
+        // The option is known to newer servers only, and only now do we know that this is one.
+        await client.end();
+        return await openSession(url, settings);
+      }
+    }
+    const pooled = pid !== handshakePid(client);
+    if (pooled) await refuseTransactionPooling(url, client, pid, settings);
+    if (bySet) await client.query(setStatements(wanted, version));
+    return sessionOf(client, { pid, version, pooled, afterReset: bySet ? setStatements(wanted, version) : null });
+  } catch (error) {
+    await client.end().catch(() => undefined);
+    throw error instanceof UnwindError ? error : unreachable(url, error);
+  }
+}
+
+const IDENTIFY = `-- pg-unwind session.identify
+select pg_backend_pid() as pid, current_setting('server_version_num')::integer as version`;
+
+/** `transaction_timeout` came with PostgreSQL 17. */
+const TRANSACTION_TIMEOUT_SINCE = 170_000;
+
+/** Server version by connection string, learnt from its first session. */
+const serverMajor = new Map<string, number>();
+
+function settingsOf(settings: SessionSettings): Record<string, string> {
+  return {
+    statement_timeout: '0',
+    lock_timeout: String(settings.lockTimeoutMs),
+    idle_in_transaction_session_timeout: String(settings.idleInTransactionMs),
+    client_connection_check_interval: String(settings.connectionCheckMs),
+    // What a role or database may have set otherwise, and what would change the meaning of a script.
+    default_transaction_isolation: 'read committed',
+    default_transaction_read_only: 'off',
+    default_transaction_deferrable: 'off',
+    standard_conforming_strings: 'on',
+  };
+}
+
+/** As startup options these beat a role's settings and survive `DISCARD ALL`. */
+function startupOptions(wanted: Record<string, string>, version: number | undefined): string {
+  const all =
+    version !== undefined && version >= TRANSACTION_TIMEOUT_SINCE ? { ...wanted, transaction_timeout: '0' } : wanted;
+  return Object.entries(all)
+    .map(([name, value]) => `-c ${name}=${value.replaceAll(' ', '\\ ')}`)
+    .join(' ');
+}
+
+function setStatements(wanted: Record<string, string>, version: number): string {
+  const all = version >= TRANSACTION_TIMEOUT_SINCE ? { ...wanted, transaction_timeout: '0' } : wanted;
+  return Object.entries(all)
+    .map(([name, value]) => `set ${name} = ${pg.escapeLiteral(value)};`)
+    .join(' ');
+}
+
+async function connect(url: string, settings: SessionSettings, options: string | undefined): Promise<pg.Client> {
+  const client = new pg.Client({
+    connectionString: url,
+    application_name: IDLE_NAME,
+    keepAlive: true,
+    connectionTimeoutMillis: settings.connectTimeoutMs,
+    ...(options === undefined ? {} : { options }),
+  });
+  client.on('error', () => undefined); // an idle socket that breaks: the next query says so
+  await client.connect();
+  return client;
+}
+
+function sessionOf(
+  client: pg.Client,
+  facts: { pid: number; version: number; pooled: boolean; afterReset: string | null },
+): Session {
+  let lost = false;
+  client.on('error', () => {
+    lost = true;
+  });
+  client.on('end', () => {
+    lost = true;
+  });
+  return {
+    client,
+    pid: facts.pid,
+    version: facts.version,
+    pooled: facts.pooled,
+    isLost: () => lost,
+    async reset() {
+      await client.query('discard all');
+      if (facts.afterReset !== null) await client.query(facts.afterReset);
+    },
+    async close() {
+      lost = true;
+      await client.end().catch(() => undefined);
+    },
+    destroy() {
+      lost = true;
+      (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
+    },
+  };
+}
+
+function handshakePid(client: pg.Client): number | null {
+  return (client as unknown as { processID: number | null }).processID;
+}
+
+/**
+ * A pooler in session mode gives one backend for the session's life: harmless. In transaction mode the backend changes as
+ * soon as another client holds ours: while a second connection sits in a transaction, does our pid change?
+ */
+async function refuseTransactionPooling(
+  url: string,
+  client: pg.Client,
+  pid: number,
+  settings: SessionSettings,
+): Promise<void> {
+  const second = await connect(url, settings, undefined);
+  try {
+    await second.query('begin');
+    await second.query('select 1');
+    const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+    const { rows: others } = await second.query<{ pid: number }>('select pg_backend_pid() as pid');
+    if (rows[0]?.pid === pid && others[0]?.pid !== pid) return;
+  } finally {
+    await second.end().catch(() => undefined);
+  }
+  throw new UnwindError(
+    FailureType.TransactionPooler,
+    `Between this worker and ${describeTarget(url)} stands a connection pooler that hands each transaction to another server ` +
+      'session. Session locks and settings would mean nothing there. Nothing was changed. Give the instance a connection that ' +
+      'goes to the server itself, or through a pool in session mode.',
+  );
+}
+
+/** FATAL 08P01 "unsupported startup parameter" (pgbouncer), 42704 or 22023 from a server that does not know a setting. */
+function isRefusedOption(error: unknown): boolean {
+  const sqlstate = sqlstateOf(error);
+  const message = error instanceof Error ? error.message : '';
+  return (
+    (sqlstate === '08P01' && message.includes('startup parameter')) ||
+    sqlstate === '42704' ||
+    sqlstate === '22023' ||
+    (sqlstate === null && message.includes('startup parameter'))
+  );
+}
+
+/** Host, port, database and user: what a person needs to find the server, and no more. */
+export function describeTarget(url: string): string {
+  try {
+    const parsed = new URL(url);
+    const database = decodeURIComponent(parsed.pathname.slice(1));
+    return `database "${database}" at ${parsed.hostname}:${parsed.port || '5432'} as ${decodeURIComponent(parsed.username)}`;
+  } catch {
+    return 'the database';
+  }
+}
+
+function unreachable(url: string, error: unknown): UnwindError {
+  const sqlstate = sqlstateOf(error);
+  const kind = kindOf(error);
+  const code = error instanceof Error && 'code' in error ? String(error.code) : null;
+  const reason = sqlstate === null ? (code ?? firstLine(error)) : `SQLSTATE ${sqlstate}, ${firstLine(error)}`;
+  if (kind === 'permission') {
+    return new UnwindError(
+      FailureType.InsufficientPrivileges,
+      `${describeTarget(url)} refuses the login (${reason}). Nothing was changed. Correct the connection reference, then retry.`,
+      { details: { sqlstate } },
+    );
+  }
+  return new UnwindError(
+    FailureType.DatabaseUnreachable,
+    `${describeTarget(url)} cannot be reached (${reason}). Nothing was changed by this attempt. ` +
+      'Check that the server runs and that the worker may connect to it.',
+    { details: { sqlstate }, cause: undefined },
+  );
+}
+
+function firstLine(error: unknown): string {
+  const text = error instanceof Error ? error.message || error.name : String(error);
+  // An AggregateError of node's happy eyeballs has no message of its own.
+  const inner = error instanceof AggregateError ? (error.errors[0] as Error | undefined)?.message : undefined;
+  return (inner ?? text).split('\n', 1)[0] ?? '';
+}

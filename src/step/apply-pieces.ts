@@ -1,0 +1,139 @@
+import { FailureType, UnwindError } from '../contract/errors.js';
+import type { Unit } from '../contract/script.js';
+import type { MessageResult, Notice } from '../postgres/message.js';
+import type { Session } from '../postgres/session.js';
+import { carriedOut, refuseLostSession, type CarriedOut } from './carried-out.js';
+import type { InstanceDatabase } from './database.js';
+import type { BegunRow, Intent } from './failures.js';
+import type { AttemptContext, StepOrder } from './order.js';
+import { prepareAlone, proveAlone } from './probe.js';
+import {
+  beginStep,
+  beginUnit,
+  check,
+  endStep,
+  endUnit,
+  releaseLocks,
+  resumeStep,
+  textOf,
+  transaction,
+  type LockKey,
+} from './step-message.js';
+
+export interface Pieces {
+  readonly database: InstanceDatabase;
+  readonly order: StepOrder;
+  readonly context: AttemptContext;
+  readonly session: Session;
+  readonly lock: LockKey;
+  readonly begun: BegunRow | null;
+  readonly send: (text: string) => Promise<MessageResult>;
+}
+
+/**
+ * A script with statements that refuse a transaction, or that commit where nobody can look: unit by unit on one session that
+ * holds both locks. Before such a statement its intent is durable, after it the catalogs are probed; only then is the unit
+ * recorded. A later attempt probes first.
+ */
+export async function applyInPieces(pieces: Pieces): Promise<CarriedOut> {
+  const { order, session, lock, begun, send } = pieces;
+  const { units, settings } = order.script.facts;
+  const notices: Notice[] = [];
+  let how = 'ran';
+  if (begun === null) {
+    await send(transaction(beginStep(order, lock, pieces.context.check)));
+  } else {
+    refuseLostSession(order, begun);
+    await send(transaction(resumeStep(order, lock, begun)));
+    how = 'resumed';
+  }
+  const first = (begun?.unit ?? 0) + 1;
+  const source = Buffer.from(order.script.body, 'utf8');
+  for (const span of begun === null
+    ? []
+    : settings.filter((setting) => setting.end <= (units[first - 1]?.span.start ?? 0))) {
+    await session.client.query(source.subarray(span.start, span.end).toString('utf8'));
+  }
+  for (let at = first; at <= units.length; at += 1) {
+    const unit = units[at - 1] as Unit;
+    const earlier = begun?.intent?.unit === at ? begun.intent : null;
+    const inner: string[] = [beginUnit(order, lock, at)];
+    if (unit.kind === 'transaction') {
+      inner.push(`\n${textOf(order, unit)}\n;`);
+    } else if (unit.kind === 'opaque') {
+      notices.push(...(await runOpaque(pieces, unit, at, earlier)));
+    } else {
+      const { relations, found, said } = await runAlone(pieces, unit, at, earlier);
+      notices.push(...said);
+      if (found) how = 'probed';
+      inner.push(`select pgunwind.own_relations('${order.run}', ${order.seq}, '{${relations.join(',')}}');`);
+    }
+    inner.push(at < units.length ? endUnit(order, at) : endStep(order, how));
+    const message = await send(
+      at < units.length
+        ? transaction(...inner)
+        : `${transaction(...inner)}\n${releaseLocks(lock)}\n${check(order.run, order.seq + 1, lock)}`,
+    );
+    notices.push(...message.notices);
+    if (at === units.length) return { ...carriedOut(message), notices };
+  }
+  throw new Error('a script in pieces without a piece; this is a fault of the analysis');
+}
+
+const WRITE_INTENT = `-- pg-unwind pieces.write-intent
+select pgunwind.write_intent($1, $2, $3, $4, $5)`;
+
+async function writeIntent({ order, session }: Pieces, intent: Intent, relations: readonly number[]): Promise<void> {
+  await session.client.query(WRITE_INTENT, [order.run, order.seq, order.token, JSON.stringify(intent), relations]);
+}
+
+async function runOpaque(pieces: Pieces, unit: Unit, at: number, earlier: Intent | null): Promise<readonly Notice[]> {
+  const { order, send } = pieces;
+  if (earlier !== null) throw undecided(order, at, 'An earlier attempt died');
+  await writeIntent(pieces, { unit: at, kind: 'opaque', table: null, indexes: [] }, []);
+  try {
+    return (await send(textOf(order, unit))).notices;
+  } catch (error) {
+    // Even an error that the server reported may come after a commit inside.
+    throw undecided(order, at, 'The script failed', error);
+  }
+}
+
+function undecided(order: StepOrder, at: number, what: string, cause?: unknown): UnwindError {
+  return new UnwindError(
+    FailureType.StepUndecided,
+    `${what} inside part ${at} of ${order.migration} ${order.direction} on "${order.database}". That part commits where nobody can look, so ` +
+      'what it has done is not known, and it is not run again by itself. Compare the database with what the script does; complete or undo ' +
+      'it by hand and bring the ledger to that state; then abort this run and start again: the new one plans from there.',
+    { details: { unit: at }, cause },
+  );
+}
+
+async function runAlone(
+  pieces: Pieces,
+  unit: Extract<Unit, { kind: 'alone' }>,
+  at: number,
+  earlier: Intent | null,
+): Promise<{ relations: readonly number[]; found: boolean; said: readonly Notice[] }> {
+  const { database, order, session, send } = pieces;
+  const before = await prepareAlone(session.client, order, unit.action, earlier);
+  if (before.done) return { relations: before.relations, found: true, said: [] };
+  if (earlier === null) {
+    await writeIntent(
+      pieces,
+      { unit: at, kind: unit.action.kind, table: before.table, indexes: before.indexes },
+      before.relations,
+    );
+  }
+  // The statement waits for transactions, not for relation locks that others queue behind: a lock_timeout would only leave an
+  // INVALID index. And it shall end even when we are gone.
+  await session.client.query('set lock_timeout = 0; set client_connection_check_interval = 0');
+  const said: Notice[] = [];
+  for (const cure of before.cures) said.push(...(await send(cure)).notices);
+  said.push(...(await send(before.instead ?? textOf(order, unit))).notices);
+  await session.client.query(
+    `set lock_timeout = ${database.lockTimeoutMs}; set client_connection_check_interval = default`,
+  );
+  const relations = await proveAlone(session.client, order, unit.action, before);
+  return { relations, found: false, said };
+}

@@ -1,0 +1,101 @@
+import pg from 'pg';
+import type { Owner } from '../contract/activities.js';
+import { FailureType, UnwindError } from '../contract/errors.js';
+import { Answer, type LockHolder } from '../journal/answers.js';
+import { readFence } from '../journal/runs.js';
+import { sqlstateOf } from '../postgres/sqlstate.js';
+import type { InstanceDatabase } from './database.js';
+import { attemptOf, busy, endBackend } from './fence.js';
+
+// What a claim promises.
+// 1. Sessions of earlier claims are ended before the new token is written: cancelled, terminated, and seen to be gone.
+//    Only a CONCURRENTLY statement may finish: ending it would leave an INVALID index for nothing.
+// 2. The token is written under the lock. A transaction of an earlier claim that still lives holds the fence's row
+//    `for share`; the write waits for it, so nothing of the old claim commits after the new token exists.
+// 3. Another workflow's open run is left alone unless an operator decided otherwise.
+
+export interface ClaimOrder {
+  readonly run: string;
+  readonly owner: Owner;
+  readonly takeOver: boolean;
+}
+
+const OUR_SESSIONS = `-- pg-unwind claim.our-sessions
+select a.pid, to_jsonb(a.backend_start) #>> '{}' as "backendStart", a.application_name as application,
+       a.state = 'active' and exists (
+         select from pgunwind.step s
+          where s.state = 'started' and s.pid = a.pid and s.backend_start = a.backend_start
+            and s.intent ->> 'kind' <> 'opaque') as finishing
+  from pg_stat_activity a
+ where a.datname = current_database()
+   and a.application_name like 'pgu:%'
+   and a.pid <> pg_backend_pid()`;
+
+interface SessionRow {
+  pid: number;
+  backendStart: string;
+  application: string;
+  finishing: boolean;
+}
+
+const CLAIM = `-- pg-unwind claim.claim
+select pgunwind.claim($1, $2, $3, $4, $5, $6)::text as token`;
+
+/**
+ * Issues a fence token for the run on this database.
+ * @throws {UnwindError} ClaimedByAnother, InstanceBusy (retryable), StaleAttempt never.
+ */
+export async function claimDatabase(
+  database: InstanceDatabase,
+  order: ClaimOrder,
+  { waiting, pause }: { waiting: (what: string) => void; pause: (ms: number) => Promise<void> },
+): Promise<string> {
+  return database.sessions.withSession(async ({ client }) => {
+    await refuseForeignClaim(client, database, order); // 3
+    let finishing = false;
+    const { rows } = await client.query<SessionRow>(OUR_SESSIONS);
+    for (const session of rows) {
+      if (attemptOf(session.application) === null) continue;
+      if (session.finishing) {
+        finishing = true;
+        continue;
+      }
+      waiting(`ending the session of an earlier claim, process ${session.pid}`);
+      await endBackend(client, session.pid, session.backendStart, pause); // 1
+    }
+    const lock = database.ledger.lockKey(database.ledgerOptions);
+    const values = [order.run, order.owner.namespace, order.owner.workflowId, lock.classId, lock.objId, finishing];
+    try {
+      const answer = await client.query<{ token: string }>(CLAIM, values); // 2
+      return (answer.rows[0] as { token: string }).token;
+    } catch (error) {
+      if (sqlstateOf(error) === Answer.busy) throw busy(database.name, holdersOf(error));
+      if (sqlstateOf(error) === Answer.incomplete) {
+        throw new UnwindError(
+          FailureType.JournalIncomplete,
+          `The run ${order.run} is not open in the journal of "${database.name}": another run has taken its place, or the database was restored. ` +
+            'Nothing was changed. Abort this run and start again: the new one plans from journal and ledger.',
+        );
+      }
+      throw error;
+    }
+  });
+}
+
+function holdersOf(error: unknown): readonly LockHolder[] {
+  return error instanceof pg.DatabaseError && error.detail !== undefined
+    ? (JSON.parse(error.detail) as LockHolder[])
+    : [];
+}
+
+async function refuseForeignClaim(client: pg.ClientBase, database: InstanceDatabase, order: ClaimOrder): Promise<void> {
+  const fence = await readFence(client);
+  const same = fence.namespace === order.owner.namespace && fence.workflowId === order.owner.workflowId;
+  if (fence.run === null || !fence.open || same || order.takeOver) return;
+  throw new UnwindError(
+    FailureType.ClaimedByAnother,
+    `"${database.name}" is claimed by the workflow ${fence.workflowId} in the namespace ${fence.namespace}, whose run ${fence.run} has not ended. ` +
+      'Nothing was changed. End that run (update "abort", or cancel it). If it is gone for good, start this one again with "takeOver": true.',
+    { details: { workflowId: fence.workflowId, namespace: fence.namespace, run: fence.run } },
+  );
+}

@@ -1,0 +1,24 @@
+import type { DatabaseName } from '../contract/catalog.js';
+import type { Ledger, LedgerOptions } from '../journal/ledgers/ledger.js';
+import type { MarkerOptions } from '../journal/ledgers/release-marker.js';
+import type { SessionPool } from '../postgres/session-pool.js';
+
+/** One database of one instance, as the step protocol needs it. */
+export interface InstanceDatabase {
+  readonly instance: string;
+  readonly name: DatabaseName;
+  readonly sessions: SessionPool;
+  /** For steps marked privileged; null: they run as the ordinary role. */
+  readonly privileged: SessionPool | null;
+  readonly ledger: Ledger;
+  readonly ledgerOptions: LedgerOptions;
+  /** The product's row that says which release it is, when this database holds it. */
+  readonly marker: MarkerOptions | null;
+  readonly lockTimeoutMs: number;
+}
+
+export interface Script {
+  readonly sha256: string;
+  readonly body: string;
+  readonly facts: import('../contract/script.js').ScriptFacts;
+}

@@ -1,0 +1,28 @@
+import type { CheckVerdict } from '../contract/activities.js';
+import type { RawCheck } from '../journal/answers.js';
+import { columnOf, sendMessage } from '../postgres/message.js';
+import type { InstanceDatabase } from './database.js';
+import { reasonOf, warningOf } from './reasons.js';
+import { check } from './step-message.js';
+
+/**
+ * Is the database what the journal says it must be before step `nextSeq` of the run? One round trip, one snapshot, no write.
+ * `raw` goes into the row of the step that follows (begin_step) if it is younger than 10 s then.
+ */
+export async function checkDatabase(database: InstanceDatabase, run: string, nextSeq: number): Promise<RawCheck> {
+  const lock = database.ledger.lockKey(database.ledgerOptions);
+  return database.sessions.withSession(async ({ client }) => {
+    const message = await sendMessage(client, check(run, nextSeq, lock));
+    return columnOf<RawCheck>(message, 'pgu_check') as RawCheck;
+  });
+}
+
+export function verdictFrom(raw: RawCheck, database: string): CheckVerdict {
+  return {
+    clean: raw.clean,
+    reasons: raw.reasons.map((reason) => reasonOf(reason, database)),
+    warnings: raw.warnings.map((warning) => warningOf(warning, database)),
+    how: raw.how,
+    tookMs: raw.tookMs,
+  };
+}

@@ -1,0 +1,172 @@
+import pg from 'pg';
+import { FailureType, UnwindError } from '../contract/errors.js';
+import { Answer, type LockHolder, type RawReason } from '../journal/answers.js';
+import { MessageError } from '../postgres/message.js';
+import { CANCELED, classify, sqlstateOf, TRANSIENT } from '../postgres/sqlstate.js';
+import { stale } from './fence.js';
+import type { StepOrder } from './order.js';
+import { reasonOf } from './reasons.js';
+
+/** What a failed message means for the step. */
+export type Verdict =
+  | { readonly kind: 'busy'; readonly holders: readonly LockHolder[] }
+  | { readonly kind: 'done'; readonly result: RecordedResult }
+  | { readonly kind: 'begun'; readonly row: BegunRow }
+  | { readonly kind: 'failed'; readonly error: UnwindError; readonly sql: SqlFailure | null };
+
+export interface RecordedResult {
+  readonly how: string;
+  readonly tookMs: number;
+  readonly attempt: number;
+}
+
+/** The row of a step that an earlier attempt or run began. */
+export interface BegunRow {
+  readonly run: string;
+  readonly seq: number;
+  readonly unit: number;
+  readonly intent: Intent | null;
+  readonly pid: number;
+  readonly backend_start: string;
+}
+
+/** Before a statement that refuses a transaction: which unit, and the indexes that stood on the table. */
+export interface Intent {
+  readonly unit: number;
+  readonly kind: string;
+  readonly table: number | null;
+  readonly indexes: readonly number[];
+}
+
+export interface SqlFailure {
+  readonly sqlstate: string | null;
+  /** 1-based among the statements of the message that are the script's own, as near as it can be told. */
+  readonly statement: number;
+  readonly message: string;
+  readonly detail: string | null;
+}
+
+/** @param own statements of ours in the message before the script's first. */
+export function verdictOf(error: unknown, order: StepOrder, own: number): Verdict {
+  const cause = error instanceof MessageError ? error.cause : error;
+  const completed = error instanceof MessageError ? error.completed : 0;
+  const sqlstate = sqlstateOf(cause);
+  if (!(cause instanceof pg.DatabaseError) || sqlstate === null) {
+    return {
+      kind: 'failed',
+      sql: null,
+      error: new UnwindError(
+        FailureType.DatabaseUnreachable,
+        `The session on "${order.database}" was lost during step ${order.seq} (${order.migration}). Whether it committed is in ` +
+          'the journal: the next attempt looks there first and repeats nothing that is done.',
+        { cause },
+      ),
+    };
+  }
+  switch (sqlstate) {
+    case Answer.busy:
+      return { kind: 'busy', holders: detailOf<LockHolder[]>(cause) ?? [] };
+    case Answer.done:
+      return { kind: 'done', result: detailOf<RecordedResult>(cause) as RecordedResult };
+    case Answer.begun:
+      return { kind: 'begun', row: detailOf<BegunRow>(cause) as BegunRow };
+    case Answer.dirty:
+      return failed(
+        dirty(
+          order.database,
+          (detailOf<RawReason[]>(cause) ?? []).map((raw) => reasonOf(raw, order.database)),
+        ),
+      );
+    case Answer.stale:
+      return failed(stale(order.database));
+    case Answer.incomplete:
+      return failed(
+        new UnwindError(
+          FailureType.JournalIncomplete,
+          `The journal of "${order.database}" does not fit step ${order.seq} (${order.migration}): ${cause.message}. Nothing was changed. ` +
+            'Abort this run and start again: the new one plans from journal and ledger.',
+        ),
+      );
+    case Answer.endedTransaction:
+      return failed(
+        new UnwindError(
+          FailureType.StepFailed,
+          `The script of ${order.migration} on "${order.database}" ended the transaction that was to carry its record, so it is not recorded as done. ` +
+            'Look at what it left, and correct the script in the catalog.',
+        ),
+      );
+    default:
+      return sqlFailure(cause, sqlstate, order, Math.max(1, completed - own + 1));
+  }
+}
+
+export function dirty(database: string, reasons: readonly ReturnType<typeof reasonOf>[]): UnwindError {
+  return new UnwindError(
+    FailureType.DirtyDatabase,
+    `"${database}" is dirty: ${reasons.map((reason) => `${reason.evidence} [${reason.code}]`).join(' · ')}. Nothing was changed. ` +
+      reasons.map((reason) => reason.remedy).join(' '),
+    { details: { reasons } },
+  );
+}
+
+/**
+ * Object names, SQLSTATE and place only: the server's message and detail can hold row values, and stay in the journal
+ * (pgunwind.failure).
+ */
+function sqlFailure(cause: pg.DatabaseError, sqlstate: string, order: StepOrder, statement: number): Verdict {
+  const kind = classify(sqlstate);
+  const objects = [
+    cause.schema !== undefined && cause.table !== undefined ? `table ${cause.schema}.${cause.table}` : null,
+    cause.column === undefined ? null : `column ${cause.column}`,
+    cause.constraint === undefined ? null : `constraint ${cause.constraint}`,
+    cause.dataType === undefined ? null : `type ${cause.dataType}`,
+  ].filter((part) => part !== null);
+  const where = `statement ${statement} of ${order.migration} ${order.direction} on "${order.database}"`;
+  const what = `SQLSTATE ${sqlstate}${objects.length > 0 ? `, ${objects.join(', ')}` : ''}`;
+  const sql: SqlFailure = { sqlstate, statement, message: cause.message, detail: cause.detail ?? null };
+  const again = TRANSIENT.has(kind) || CANCELED.has(sqlstate);
+  const untouched =
+    order.execution === 'atomic' || order.execution === 'empty'
+      ? 'The step was rolled back whole.'
+      : 'What its earlier parts did is durable and recorded; the step goes on from there.';
+  if (again) {
+    return failed(
+      new UnwindError(
+        FailureType.StepInterrupted,
+        `${capital(kind)} at ${where} (${what}). ${untouched} Trying again.`,
+        { details: { sqlstate, kind }, ...(kind === 'lockNotAvailable' ? { retryAfterMs: 2_000 } : {}) },
+      ),
+      sql,
+    );
+  }
+  return failed(
+    new UnwindError(
+      FailureType.StepFailed,
+      `The script failed at ${where} (${what}). ${untouched} The server's own words are in pgunwind.failure of that database ` +
+        `(run ${order.run}, seq ${order.seq}). Remove the cause, then send the update "retryStep".`,
+      { details: { sqlstate, kind, statement } },
+    ),
+    sql,
+  );
+}
+
+const WORDS: Readonly<Record<string, string>> = {
+  lockNotAvailable: 'another transaction was in the way',
+  serialization: 'a conflict with another transaction ended the step',
+  resources: 'the server lacked resources',
+  connectionLost: 'the server ended the session',
+  canceled: 'someone canceled the statement',
+};
+
+function capital(kind: string): string {
+  const words = WORDS[kind] ?? kind;
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+function failed(error: UnwindError, sql: SqlFailure | null = null): Verdict {
+  return { kind: 'failed', error, sql };
+}
+
+function detailOf<T>(error: pg.DatabaseError): T | null {
+  return error.detail === undefined ? null : (JSON.parse(error.detail) as T);
+}

@@ -1,0 +1,126 @@
+import type pg from 'pg';
+import { FailureType, UnwindError } from '../contract/errors.js';
+import type { LockHolder } from '../journal/answers.js';
+import type { SessionPool } from '../postgres/session-pool.js';
+import { describeHolder } from './reasons.js';
+
+const PREFIX = 'pgu';
+
+/** `pgu:<token>:<attempt>:<seq>`: Postgres cuts names at 63 bytes, so what tells attempts apart comes first. */
+export function applicationName(token: string, attempt: number, seq: number): string {
+  return `${PREFIX}:${token}:${attempt}:${seq}`;
+}
+
+interface Attempt {
+  readonly token: string;
+  readonly attempt: number;
+}
+
+/** The inverse of `applicationName`; null for anybody else's session. */
+export function attemptOf(application: string | null): Attempt | null {
+  const [prefix, token, attempt] = (application ?? '').split(':');
+  if (prefix !== PREFIX || token === undefined || attempt === undefined) return null;
+  return { token, attempt: Number(attempt) };
+}
+
+export interface FenceDeps {
+  readonly sessions: SessionPool;
+  readonly database: string;
+  /** Told while we wait: heartbeats. */
+  readonly waiting: (what: string) => void;
+  readonly pause: (ms: number) => Promise<void>;
+}
+
+/**
+ * The lock is busy: decide by the holders who may go on.
+ * - an earlier attempt of ours (another token although ours is the newest, or the same with a lower number): its session is
+ *   ended, and this returns when that very backend is gone;
+ * - the same token and no lower attempt: this attempt is the stale one;
+ * - anyone else: wait.
+ * Nothing is ended that is not provably ours: the token in its name was issued by this database's fence.
+ * @throws {UnwindError} StaleAttempt, InstanceBusy (retryable).
+ */
+export async function clearTheWay(
+  { sessions, database, waiting, pause }: FenceDeps,
+  mine: Attempt,
+  holders: readonly LockHolder[],
+  newestToken: string | null,
+  /** Backend of a CONCURRENTLY statement of this very step: it may finish. */
+  finishing: { pid: number; backendStart: string } | null,
+): Promise<void> {
+  for (const holder of holders) {
+    const theirs = attemptOf(holder.application);
+    if (theirs === null) throw busy(database, holders);
+    if (newestToken !== mine.token) throw stale(database);
+    if (theirs.token === mine.token && theirs.attempt >= mine.attempt) throw stale(database);
+    if (finishing !== null && holder.pid === finishing.pid && holder.state === 'active') {
+      waiting(`the index statement of an earlier attempt still runs in process ${holder.pid}`);
+      throw busy(database, holders);
+    }
+    waiting(`ending the session of an earlier attempt, process ${holder.pid}`);
+    await sessions.withSession(({ client }) => endBackend(client, holder.pid, holder.backendStart, pause));
+  }
+  if (holders.length === 0) throw busy(database, holders); // gone between the try and the look: try again soon
+}
+
+export function stale(database: string): UnwindError {
+  return new UnwindError(
+    FailureType.StaleAttempt,
+    `A newer claim on "${database}" exists; this attempt did nothing. The run that holds the claim goes on.`,
+  );
+}
+
+export function busy(database: string, holders: readonly LockHolder[]): UnwindError {
+  const who = holders.length === 0 ? 'a session that is gone by now' : holders.map(describeHolder).join('; ');
+  return new UnwindError(
+    FailureType.InstanceBusy,
+    `The migration lock of "${database}" is held by ${who}. Nothing was changed. Trying again; stop that session if it should not be there.`,
+    {
+      retryAfterMs: 1_000,
+      details: { holders: holders.map(({ pid, application, user }) => ({ pid, application, user })) },
+    },
+  );
+}
+
+const CANCEL = `-- pg-unwind fence.cancel
+select pg_cancel_backend(a.pid)
+  from pg_stat_activity a
+ where a.pid = $1 and ($2::text is null or to_jsonb(a.backend_start) #>> '{}' = $2)`;
+
+const TERMINATE = CANCEL.replace('fence.cancel', 'fence.terminate').replace(
+  'pg_cancel_backend',
+  'pg_terminate_backend',
+);
+
+const IS_THERE = `-- pg-unwind fence.is-there
+select exists (
+  select from pg_stat_activity a
+   where a.pid = $1 and ($2::text is null or to_jsonb(a.backend_start) #>> '{}' = $2)) as there`;
+
+/**
+ * Cancels, then terminates (an idle transaction ignores a cancel), then waits until that very backend is gone: pid and start
+ * time together name one session, for a pid comes back.
+ */
+export async function endBackend(
+  client: pg.ClientBase,
+  pid: number,
+  backendStart: string | null,
+  pause: (ms: number) => Promise<void>,
+): Promise<void> {
+  const values = [pid, backendStart];
+  const there = async () => (await client.query<{ there: boolean }>(IS_THERE, values)).rows[0]?.there === true;
+  await client.query(CANCEL, values);
+  if (!(await there())) return;
+  await pause(200);
+  await client.query(TERMINATE, values);
+  for (let waited = 0; await there(); waited += 50) {
+    if (waited > 30_000) {
+      throw new UnwindError(
+        FailureType.InstanceBusy,
+        `Process ${pid} was told to end 30 s ago and is still there. Nothing was changed. Look at it on the server; trying again.`,
+        { retryAfterMs: 5_000 },
+      );
+    }
+    await pause(50);
+  }
+}

@@ -1,0 +1,41 @@
+import type { DatabaseName, MigrationId } from '../contract/catalog.js';
+import type { StepOutcome } from '../contract/activities.js';
+import type { Direction } from '../contract/plan.js';
+import type { Execution } from '../contract/script.js';
+import type { RawCheck } from '../journal/answers.js';
+import type { Script } from './database.js';
+
+/** One step as an attempt is told to carry it out. Everything in it but `attempt` is the same for every attempt. */
+export interface StepOrder {
+  readonly run: string;
+  readonly database: DatabaseName;
+  readonly seq: number;
+  readonly migration: MigrationId;
+  readonly name: string;
+  readonly direction: Direction;
+  readonly execution: Execution;
+  readonly privileged: boolean;
+  readonly script: Script;
+  /** Fence token that the workflow handed out. */
+  readonly token: string;
+  /** Temporal's attempt number: a label, and the order among attempts with one token. */
+  readonly attempt: number;
+}
+
+export interface AttemptContext {
+  /** The last clean check of this database, if this worker has it; younger than 10 s or it is done again inside. */
+  readonly check: RawCheck | null;
+  /** Told what the attempt waits for; becomes a heartbeat. */
+  readonly progress: (what: string) => void;
+  /** Told which backend works, so that progress can be watched and a cancellation reach it. */
+  readonly working: (backend: { pid: number } | null) => void;
+  readonly pause: (ms: number) => Promise<void>;
+  /** Aborted on cancellation and worker shutdown. */
+  readonly signal: AbortSignal;
+}
+
+export interface AppliedStep {
+  readonly outcome: StepOutcome;
+  /** The check that rode behind the commit; null when the step was found done. */
+  readonly check: RawCheck | null;
+}

@@ -1,0 +1,185 @@
+import type { DirtyCode, DirtyReason, DirtyWarning, DirtyWarningCode } from '../contract/dirty.js';
+import type { LockHolder, RawReason } from '../journal/answers.js';
+
+/** Puts what the database's `check` found into words: what it is, what it could mean, what to do. */
+export function reasonOf(raw: RawReason, database: string): DirtyReason {
+  const code = raw.code as DirtyCode;
+  const { evidence, remedy } = WORDS[code](raw.data, database);
+  return { code, database, evidence, remedy };
+}
+
+export function warningOf(raw: RawReason, database: string): DirtyWarning {
+  const code = raw.code as DirtyWarningCode;
+  return { code, database, text: WARNINGS[code](raw.data as number | null) };
+}
+
+type Words = (data: unknown, database: string) => { evidence: string; remedy: string };
+
+const RETRY = 'then send the update "retryStep"';
+
+const WORDS: Record<DirtyCode, Words> = {
+  unfinishedStep(data) {
+    const steps = data as { seq: number; migration?: string; direction?: string; unit?: number; missing?: boolean }[];
+    return {
+      evidence: steps
+        .map((step) =>
+          step.missing
+            ? `step ${step.seq} of this run is not recorded as done`
+            : `step ${step.seq} (${step.migration} ${step.direction}) began in another run and did not end; ${step.unit ?? 0} of its parts are durable`,
+        )
+        .join('; '),
+      remedy:
+        'An earlier run stopped inside that migration. Start a run to the same target as that one: it takes the step up where it stopped.',
+    };
+  },
+  unfinishedLedgerRow(data) {
+    return {
+      evidence: `the product's ledger says that ${idsOf(data)} began and did not end, and our journal knows nothing of it`,
+      remedy:
+        "The product's own migrator was stopped inside it. Look at what that migration changes, complete or undo it by hand, " +
+        `correct its newest row in the ledger, ${RETRY}.`,
+    };
+  },
+  failedLedgerRow(data) {
+    return {
+      evidence: `the product's ledger says that ${idsOf(data)} failed`,
+      remedy:
+        "Read the error in that row of the product's ledger, bring the schema to the state before or after that migration, " +
+        `record that state in the ledger, ${RETRY}.`,
+    };
+  },
+  unexpectedAppliedSet(data) {
+    const set = data as {
+      migration?: string;
+      expected?: string;
+      found?: string;
+      missing?: string[];
+      unexpected?: string[];
+      missingCount?: number;
+      unexpectedCount?: number;
+    };
+    if (set.migration !== undefined) {
+      return {
+        evidence: `the ledger says "${set.found}" of ${set.migration}; the plan starts from "${set.expected}"`,
+        remedy: `Somebody migrated this database since the plan was made (a restarted pod of another release?). Stop it, bring that migration back to "${set.expected}", ${RETRY}; or abort and start again.`,
+      };
+    }
+    const parts = [
+      listOf('not applied, though the plan expects them to be', set.missing, set.missingCount),
+      listOf('applied, though the plan has undone or never met them', set.unexpected, set.unexpectedCount),
+    ].filter((part) => part !== null);
+    return {
+      evidence: `the ledger's applied set is not the one of this point: ${parts.join('; ')}`,
+      remedy: `Somebody migrated this database since the plan was made (a restarted pod of another release?). Stop it, bring the listed migrations back, ${RETRY}; or abort and start a run that plans from what is there.`,
+    };
+  },
+  unknownAppliedId(data) {
+    return {
+      evidence: `applied ids that no release of the catalog knows: ${(data as string[]).join(', ')}`,
+      remedy: 'Build a catalog that includes the release which carries them, and start again.',
+    };
+  },
+  changedByOthers(data) {
+    const { rows, counts } = data as {
+      rows: { catalog: string; name: string | null; relation: string | null }[];
+      counts: { catalog: string; expected: number; found: number }[];
+    };
+    const objects = [...new Set(rows.map((row) => describeRow(row)))];
+    const parts = [
+      objects.length > 0 ? `changed or made: ${objects.slice(0, 10).join(', ')}` : null,
+      counts.length > 0
+        ? `rows of the catalogs: ${counts.map((row) => `${row.catalog} ${row.found} instead of ${row.expected}`).join(', ')}`
+        : null,
+    ].filter((part) => part !== null);
+    return {
+      evidence: `someone else changed the schema since the last check (${parts.join('; ')})`,
+      remedy: `Find out who (a deployment, a person, a cron job), stop it, undo the change if the plan's next steps touch those objects, ${RETRY}.`,
+    };
+  },
+  invalidIndex(data) {
+    const names = data as string[];
+    return {
+      evidence: `invalid indexes that were not there before: ${names.join(', ')}`,
+      remedy: `A concurrent build failed. Drop them (${names.map((name) => `drop index concurrently ${name}`).join('; ')}), ${RETRY}.`,
+    };
+  },
+  earlierAttemptAlive(data) {
+    return {
+      evidence: `an earlier attempt still works on the server: ${holdersOf(data)}`,
+      remedy: `It is ended by the next claim: send the update "retryStep".`,
+    };
+  },
+  lockHeld(data) {
+    return {
+      evidence: `another session holds the migration lock: ${holdersOf(data)}`,
+      remedy: `Usually the product's own migrator, at work or waiting. Stop it (scale it to zero), ${RETRY}.`,
+    };
+  },
+  indexBuildRunning(data) {
+    const builds = data as { pid: number; relation: string; phase: string }[];
+    return {
+      evidence: builds
+        .map((build) => `process ${build.pid} builds an index on ${build.relation} (${build.phase})`)
+        .join('; '),
+      remedy: `Let it end or cancel it, ${RETRY}.`,
+    };
+  },
+  wrongServer(data) {
+    const server = data as { kind: string; found?: unknown; seen?: unknown };
+    const evidence =
+      server.kind === 'timeline'
+        ? `this server is on timeline ${String(server.found)}, the run has seen ${String(server.seen)}: it is an old primary`
+        : server.kind === 'identifier'
+          ? `this is another cluster (system identifier ${String(server.found)}) than the one the run began on`
+          : 'this is another database of the cluster than the one the run began on (a restored copy?)';
+    return {
+      evidence,
+      remedy: 'Correct the connection reference of this database, then send the update "retryStep"; or abort.',
+    };
+  },
+  standby() {
+    return {
+      evidence: 'the server is in recovery: a standby, which can be read but not changed',
+      remedy:
+        'Point the connection reference at the primary (target_session_attrs=read-write), then send the update "retryStep".',
+    };
+  },
+};
+
+const WARNINGS: Record<DirtyWarningCode, (data: number | null) => string> = {
+  otherSessions: (n) => `${n} other sessions are connected: stop the services of the product during a downgrade`,
+  longTransaction: (n) =>
+    `${n} transactions are older than five minutes: they can hold up locks and concurrent index builds`,
+  preparedTransaction: (n) => `${n} prepared transactions are open: their locks last until someone ends them`,
+  refreshedView: () => 'a materialized view was refreshed since the last check',
+  publicationForAllTables: () => 'a publication for all tables exists: it ships our journal to its subscribers too',
+  replicationLag: (n) => `a standby is ${n} seconds behind`,
+};
+
+function idsOf(data: unknown): string {
+  return (data as { migration: string; state: string }[]).map((row) => `${row.migration} (${row.state})`).join(', ');
+}
+
+function listOf(label: string, ids: string[] | undefined, count: number | undefined): string | null {
+  if (ids === undefined || ids.length === 0) return null;
+  const more = (count ?? ids.length) - ids.length;
+  return `${label}: ${ids.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+}
+
+function describeRow(row: { catalog: string; name: string | null; relation: string | null }): string {
+  const kind = row.catalog.replace(/^pg_/, '');
+  if (row.relation === null) return `${kind} ${row.name ?? '?'}`;
+  return row.name === null || kind === 'class'
+    ? `${kind === 'class' ? 'relation' : kind} ${row.relation}`
+    : `${kind} ${row.relation}.${row.name}`;
+}
+
+export function describeHolder(holder: LockHolder): string {
+  const who =
+    holder.application === null || holder.application === '' ? 'a session without a name' : `"${holder.application}"`;
+  return `${who} (process ${holder.pid}, user ${holder.user ?? '?'}${holder.client === null ? '' : ` from ${holder.client}`}, ${holder.state ?? 'state unknown'}${holder.since === null ? '' : ` since ${holder.since}`})`;
+}
+
+function holdersOf(data: unknown): string {
+  return (data as LockHolder[]).map(describeHolder).join('; ');
+}
