@@ -1,4 +1,4 @@
-import { ApplicationFailure, defineQuery, defineUpdate, setHandler } from '@temporalio/workflow';
+import { ApplicationFailure, defineQuery, defineUpdate, isCancellation, setHandler } from '@temporalio/workflow';
 import { z } from 'zod';
 import { FailureType } from '../contract/errors.js';
 import {
@@ -11,6 +11,7 @@ import {
   UpdateName,
 } from '../contract/messages.js';
 import { recordConsent, recordDecision } from './decisions.js';
+import { during, Stuck } from './failures.js';
 import { now, type Progress, stateOf } from './progress.js';
 import type { Run } from './run.js';
 import { statusOf } from './status.js';
@@ -40,7 +41,15 @@ export function acceptMessages(run: Run): void {
     async (input) => {
       const { plan } = progress;
       if (!plan) refuse('There is no plan any more.'); // the validator saw one
-      await recordConsent(run, plan, decide(UpdateName.approve, input), 'update');
+      try {
+        await during('plan', () => recordConsent(run, plan, decide(UpdateName.approve, input), 'update'));
+      } catch (error) {
+        if (isCancellation(error) || !(error instanceof Stuck)) throw error;
+        refuse(
+          `The consent could not be written to the journal, so it does not count: ${error.message}`,
+          error.failure,
+        );
+      }
       run.show();
       return statusOf(progress);
     },
@@ -137,6 +146,6 @@ function parse<T>(schema: z.ZodType<T>, input: unknown, update: string, example:
   );
 }
 
-function refuse(message: string): never {
-  throw ApplicationFailure.create({ type: FailureType.InvalidInput, message, nonRetryable: true });
+function refuse(message: string, type: string = FailureType.InvalidInput): never {
+  throw ApplicationFailure.create({ type, message, nonRetryable: true });
 }

@@ -1,0 +1,236 @@
+import { Context } from '@temporalio/activity';
+import { ApplicationFailure } from '@temporalio/common';
+import type { Activities, LegRef, PlanSummary, RecordDecisionInput, StepRef } from '../../src/contract/activities.js';
+import type { DatabaseName } from '../../src/contract/catalog.js';
+import type { DirtyReason } from '../../src/contract/dirty.js';
+import { type FailureType, RETRYABLE } from '../../src/contract/errors.js';
+
+export interface FakeLeg {
+  readonly release: string;
+  /** Migration ids per database, in the order in which they run. */
+  readonly steps: Readonly<Record<DatabaseName, readonly string[]>>;
+  closed?: boolean;
+}
+
+export const PLAN = 'a'.repeat(64);
+export const OTHER_PLAN = 'b'.repeat(64);
+
+type ActivityName = keyof Activities;
+/** Done in place of the activity's own work, which it may still call. */
+type Twist = (work: () => Promise<unknown>) => unknown;
+
+/**
+ * An instance whose databases are held in memory: activities of the contract's type that keep the promises of the real ones as
+ * far as the workflow can see them (tokens, order, once) and note every call.
+ */
+export class FakeInstance {
+  /** `checkDirty frontend 3`, `applyMigration frontend 3 m3`; a step's end as `done frontend 3`. */
+  readonly calls: string[] = [];
+  readonly done = new Set<string>();
+  readonly tokens = new Map<DatabaseName, string>();
+  readonly decisions: RecordDecisionInput[] = [];
+  readonly localChecks: boolean[] = [];
+  ended: string | null = null;
+  claims = 0;
+  approved = false;
+  #twists = new Map<string, Twist[]>();
+
+  readonly legs: readonly FakeLeg[];
+  /** What `makePlan` answers differently. */
+  readonly summary: Partial<PlanSummary>;
+
+  constructor(legs: readonly FakeLeg[], summary: Partial<PlanSummary> = {}) {
+    this.legs = legs;
+    this.summary = summary;
+  }
+
+  /** The next call whose line begins with `call` does this instead; several are taken in turn. */
+  next(call: string, ...twists: Twist[]): this {
+    this.#twists.set(call, [...(this.#twists.get(call) ?? []), ...twists]);
+    return this;
+  }
+
+  count(prefix: string): number {
+    return this.calls.filter((call) => call.startsWith(prefix)).length;
+  }
+
+  get databases(): DatabaseName[] {
+    return [...new Set(this.legs.flatMap((leg) => Object.keys(leg.steps)))];
+  }
+
+  stepsOf(leg: number, database: DatabaseName): StepRef[] {
+    const before = this.legs.slice(0, leg).reduce((all, { steps }) => all + (steps[database]?.length ?? 0), 0);
+    return (this.legs[leg]?.steps[database] ?? []).map((migration, index) => ({
+      seq: before + index + 1,
+      migration,
+      name: `name_of_${migration}`,
+      execution: 'atomic' as const,
+      done: this.done.has(`${database} ${before + index + 1}`),
+    }));
+  }
+
+  readonly activities: Activities = {
+    makePlan: (input) =>
+      this.#call('makePlan', input.instance, async () => ({
+        plan: PLAN,
+        run: input.run,
+        resumed: this.done.size > 0,
+        product: 'acme',
+        direction: input.direction,
+        from: 'v9.0.0',
+        to: input.to,
+        toAliases: [],
+        databases: this.databases,
+        legs: this.legs.map((leg, index) => ({
+          release: leg.release,
+          steps: this.#perDatabase((database) => leg.steps[database]?.length ?? 0),
+          done: this.#perDatabase((database) => this.stepsOf(index, database).filter(({ done }) => done).length),
+          closed: leg.closed ?? false,
+        })),
+        destructiveSteps: 0,
+        destructiveExamples: [],
+        approved: this.approved,
+        warnings: [],
+        searchAttributes: true,
+        options: { stepTimeoutSeconds: 60, heartbeatTimeoutSeconds: 30, maximumAttempts: null },
+        ...this.summary,
+      })),
+
+    claim: (input) =>
+      this.#call('claim', input.databases.join(','), async () => {
+        this.claims += 1;
+        for (const database of input.databases) this.tokens.set(database, `token-${this.claims}-${database}`);
+        return { tokens: Object.fromEntries(input.databases.map((name) => [name, this.tokens.get(name) ?? ''])) };
+      }),
+
+    yieldClaim: (input) =>
+      this.#call('yieldClaim', `${input.databases.join(',')} ${input.why}`, async () => {
+        for (const database of input.databases) {
+          if (this.tokens.get(database) === input.tokens[database]) this.tokens.delete(database);
+        }
+      }),
+
+    readLeg: (input) =>
+      this.#call('readLeg', String(input.leg), async (): Promise<LegRef> => {
+        const leg = this.legs[input.leg];
+        if (!leg) throw new Error(`no leg ${input.leg}`);
+        return {
+          release: leg.release,
+          steps: this.#perDatabase((database) => this.stepsOf(input.leg, database)),
+          closed: leg.closed ?? false,
+        };
+      }),
+
+    checkDirty: (input) => {
+      this.localChecks.push(Context.current().info.isLocal);
+      return this.#call('checkDirty', `${input.database} ${input.nextSeq}`, async () => ({
+        clean: true,
+        reasons: [],
+        warnings: [],
+        how: 'quiet' as const,
+        tookMs: 0.1,
+      }));
+    },
+
+    applyMigration: (input) =>
+      this.#call('applyMigration', `${input.database} ${input.seq} ${input.migration}`, async () => {
+        const { activityId, attempt } = Context.current().info;
+        if (input.token !== this.tokens.get(input.database)) throw failure('StaleAttempt', 'a newer claim exists');
+        if (activityId !== `${input.database}-${String(input.seq).padStart(4, '0')}-${input.direction}`) {
+          throw failure('StepFailed', `unexpected activity id ${activityId}`);
+        }
+        if (input.seq > 1 && !this.done.has(`${input.database} ${input.seq - 1}`)) {
+          throw failure('StepFailed', `step ${input.seq} came before step ${input.seq - 1}`);
+        }
+        const how = this.done.has(`${input.database} ${input.seq}`) ? ('foundDone' as const) : ('ran' as const);
+        this.done.add(`${input.database} ${input.seq}`);
+        this.calls.push(`done ${input.database} ${input.seq}`);
+        return { how, unit: null, tookMs: 1.5, attempt, notices: 0, skippedNotices: 0 };
+      }),
+
+    recordRelease: (input) =>
+      this.#call('recordRelease', String(input.leg), async () => {
+        const leg = this.legs[input.leg];
+        if (!leg) throw new Error(`no leg ${input.leg}`);
+        for (const database of this.databases) {
+          if (input.tokens[database] !== this.tokens.get(database)) throw failure('StaleAttempt', 'a newer claim');
+        }
+        leg.closed = true;
+        return { release: leg.release, marker: leg.release, found: 'written' as const };
+      }),
+
+    verifyRelease: (input) =>
+      this.#call('verifyRelease', `${input.leg}${input.fingerprint ? ' fingerprint' : ''}`, async () => ({
+        release: this.legs[input.leg]?.release ?? '',
+        reasons: [],
+        drift: {},
+      })),
+
+    recordDecision: (input) =>
+      this.#call('recordDecision', input.kind, async () => {
+        this.decisions.push(input);
+        if (input.kind === 'approve') this.approved = true;
+      }),
+
+    endRun: (input) =>
+      this.#call('endRun', input.state, async () => {
+        this.ended = input.state;
+      }),
+  };
+
+  async #call<T>(activity: ActivityName, what: string, work: () => Promise<T>): Promise<T> {
+    const line = `${activity} ${what}`;
+    this.calls.push(line);
+    for (const [prefix, twists] of this.#twists) {
+      const twist = line.startsWith(prefix) ? twists.shift() : undefined;
+      if (twist) return (await twist(work)) as T; // as: a twist answers what its activity answers
+    }
+    return work();
+  }
+
+  #perDatabase<T>(value: (database: DatabaseName) => T): Record<DatabaseName, T> {
+    return Object.fromEntries(this.databases.map((database) => [database, value(database)]));
+  }
+}
+
+/** As the activities map an UnwindError. Without a stack: histories are saved, and a stack names this machine's folders. */
+export function failure(type: FailureType, message: string, details: Record<string, unknown> = {}): ApplicationFailure {
+  const error = ApplicationFailure.create({ type, message, nonRetryable: !RETRYABLE.has(type), details: [details] });
+  error.stack = '';
+  return error;
+}
+
+export function fails(type: FailureType, message = `${type} as asked for`): Twist {
+  return () => {
+    throw failure(type, message);
+  };
+}
+
+export function dirty(database: DatabaseName): Twist {
+  const reason: DirtyReason = {
+    code: 'changedByOthers',
+    database,
+    evidence: 'pg_class has 1 row more than our own transactions explain',
+    remedy: 'drop table public.surprise;',
+  };
+  return () => ({ clean: false, reasons: [reason], warnings: [], how: 'counted', tookMs: 3.4 });
+}
+
+/** Holds an activity until `open()`; `reached` resolves when it is there. */
+export class Gate {
+  readonly reached: Promise<void>;
+  #reach!: () => void;
+  readonly #opened: Promise<void>;
+  open!: () => void;
+
+  constructor() {
+    this.reached = new Promise((resolve) => (this.#reach = resolve));
+    this.#opened = new Promise((resolve) => (this.open = resolve));
+  }
+
+  readonly twist: Twist = async (work) => {
+    this.#reach();
+    await this.#opened;
+    return work();
+  };
+}
