@@ -198,7 +198,7 @@ export function destructionsInWords(constants: string): Found[] {
 /** The name at the start of the text; `?` where part of it is put in at run time. */
 function nameIn(text: string): string {
   const match =
-    /^\s*(?:only\s+|concurrently\s+|if\s+exists\s+)*(?!(?:only|concurrently|if)\b)((?:[a-z_]\w*\.)*[a-z_]\w*)(?![\w%".])/.exec(
+    /^\s*(?:only\s+|concurrently\s+|if\s+exists\s+)*(?!(?:only|concurrently|if)\b)((?:[a-z_]\w*\.)*[a-z_]\w*)(?![\w%.])/.exec(
       text,
     );
   return match?.[1] ?? '?';

@@ -1,10 +1,11 @@
 import type { Node } from 'libpg-query';
 
 import type { Destruction, ScriptNote } from '../contract/script.js';
-import { callsIn, isAdvisory, isBuiltin, type Call } from './script-calls.js';
+import { callsIn, isAdvisory, isBuiltin, isSessionSetting } from './script-calls.js';
 import { destructionsInWords, destructionsOf, temporariesOf } from './script-destroys.js';
 import { tryParse, words, type Statement } from './script-parse.js';
 import { readBlock, type Body, type Routine } from './script-plpgsql.js';
+import { refusalOf } from './script-refusals.js';
 import { remaindersOf, type Remainder } from './script-session.js';
 
 type Certainty = Destruction['certainty'];
@@ -21,6 +22,8 @@ export interface Surroundings {
 export interface Effects {
   readonly destroys: Destruction[];
   readonly notes: Set<NoteCode>;
+  /** Why the engine does not run a script with it. */
+  readonly refusals: string[];
   /** What it leaves in its session. */
   readonly remainders: Remainder[];
   countAfresh: boolean;
@@ -44,6 +47,7 @@ export function effectsOf(statement: Statement, surroundings: Surroundings): Eff
   const effects: Effects = {
     destroys: [],
     notes: new Set(),
+    refusals: [],
     remainders: [],
     countAfresh: false,
     opaque: null,
@@ -59,6 +63,8 @@ function add(effects: Effects, statement: Statement, way: Way): void {
   for (const found of destructionsOf(node, way.temporary)) {
     effects.destroys.push({ ...found, certainty: way.certainty });
   }
+  const refusal = refusalOf(node);
+  if (refusal !== null) effects.refusals.push(refusal);
   effects.remainders.push(...remaindersOf(node, certain));
   if (temporariesOf(node).length > 0 || makesTemporaryFunction(node)) {
     effects.notes.add('tempObjects');
@@ -74,6 +80,7 @@ function add(effects: Effects, statement: Statement, way: Way): void {
   if ('CallStmt' in node) addCall(effects, words(node.CallStmt.funccall?.funcname).at(-1) ?? '?', way);
   for (const call of callsIn(node)) {
     if (isAdvisory(call)) effects.notes.add('mentionsLock');
+    if (isSessionSetting(call)) effects.notes.add('sessionSettings');
     if (isBuiltin(call)) continue;
     if ('SelectStmt' in node || !certain) effects.countAfresh = true;
     if (!('CallStmt' in node)) enter(effects, call.name, 'a function', { ...way, mayEnd: false });

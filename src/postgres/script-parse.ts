@@ -53,7 +53,9 @@ function parsed(text: string) {
   } catch (error) {
     if (!hasSqlDetails(error)) throw error;
     // The parser's position counts code points.
-    const before = [...text].slice(0, error.sqlDetails?.cursorPosition ?? 0).join('');
+    const before = Array.from(text)
+      .slice(0, error.sqlDetails?.cursorPosition ?? 0)
+      .join('');
     const meta = /^\\\w*/.exec(text.slice(before.length));
     throw syntaxError(meta ? `psql meta-command "${meta[0]}", which only psql understands` : error.message, before);
   }
@@ -61,7 +63,7 @@ function parsed(text: string) {
 
 function syntaxError(message: string, before: string): ScriptSyntaxError {
   const lines = before.split('\n');
-  return new ScriptSyntaxError(message, lines.length, [...(lines.at(-1) ?? '')].length + 1);
+  return new ScriptSyntaxError(message, lines.length, Array.from(lines.at(-1) ?? '').length + 1);
 }
 
 /** Like `parseStatements`, for pieces cut out of procedural code: null where they do not stand alone. */

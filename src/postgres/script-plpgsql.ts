@@ -76,7 +76,7 @@ function queriesOf(body: Node, statement: Statement): Statement[] {
 function readBody(language: string, source: string, statement: string): Body {
   switch (language.toLowerCase()) {
     case 'plpgsql':
-      return readPlpgsql(statement) ?? unreadable(source);
+      return readPlpgsql(statement) ?? unreadable(source, PLPGSQL_END);
     case 'sql': {
       const statements = tryParse(source);
       return statements === null ? unreadable(source) : { ...NOTHING, statements };
@@ -89,12 +89,15 @@ function readBody(language: string, source: string, statement: string): Body {
   }
 }
 
+/** COMMIT or ROLLBACK where a statement of plpgsql can stand: a column may have the name, too. */
+const PLPGSQL_END = /(?:^|;|\b(?:begin|then|else|loop))\s*(?:commit|rollback)\b(?:\s+and\s+(?:no\s+)?chain)?\s*;/i;
+
 /** Its words are taken for everything that they could mean. */
-function unreadable(source: string): Body {
+function unreadable(source: string, ending = /\b(commit|rollback)\b/i): Body {
   const code = source.replace(/--[^\n]*/g, ' ').replace(/\/\*[\s\S]*?\*\//g, ' ');
   const catches = /\b(exception\s+when|except|catch|rescue)\b/i.test(code);
   return {
-    endsTransactions: /\b(commit|rollback)\b/i.test(code),
+    endsTransactions: ending.test(code),
     catches,
     swallows: catches,
     dynamic: true,
@@ -177,7 +180,7 @@ function raisesAgain(handler: Tree): boolean {
 }
 
 function readExpression(expression: Tree): Statement[] | null {
-  const query = String(expression['query'] ?? '');
+  const query = typeof expression['query'] === 'string' ? expression['query'] : '';
   switch (Number(expression['parseMode'] ?? PARSE_MODE.statement)) {
     case PARSE_MODE.statement:
       return tryParse(query);
@@ -196,5 +199,5 @@ function constantsIn(tree: Node): string[] {
   walk(tree, (node) => {
     if ('A_Const' in node && node.A_Const.sval?.sval !== undefined) parts.push(node.A_Const.sval.sval);
   });
-  return parts.length === 0 ? [] : [parts.join(' %I ')];
+  return parts.length === 0 ? [] : [parts.join('%I')];
 }

@@ -62,14 +62,15 @@ export function remaindersOf(node: Node, alone: boolean): Remainder[] {
     return [{ what: `temporary function ${name}`, word: name }];
   }
   if ('IndexStmt' in node && isTemporary(node.IndexStmt.relation)) return [];
-  const temporary = temporariesOf(node).map((name): Remainder => ({ what: `temporary relation ${name}`, word: name }));
+  const left = temporariesOf(node).map((name): Remainder => ({ what: `temporary relation ${name}`, word: name }));
   const calls = callsIn(node);
   if (calls.some(({ name }) => /^pg_(try_)?advisory_lock(_shared)?$/.test(name))) {
-    temporary.push({ what: 'advisory lock', word: null });
+    left.push({ what: 'advisory lock', word: null });
   }
   // As a query of its own it is repeated with the settings; in the middle of something else it cannot be.
-  if (!(alone && 'SelectStmt' in node) && calls.some(isSessionSetting)) {
-    temporary.push({ what: 'setting made by set_config', word: null });
+  const sets = calls.some(isSessionSetting) || ('VariableSetStmt' in node && node.VariableSetStmt.is_local !== true);
+  if (sets && !(alone && ('SelectStmt' in node || 'VariableSetStmt' in node))) {
+    left.push({ what: 'setting made inside another statement', word: null });
   }
-  return temporary;
+  return left;
 }

@@ -1,7 +1,6 @@
 import type { Node } from 'libpg-query';
 
 import type { AloneAction, Execution, Unit } from '../contract/script.js';
-import { refusalOf } from './script-refusals.js';
 import { isSwitchedOn, objectName, objectNameOf, words, type Statement } from './script-parse.js';
 
 /** A statement and why nobody can look between its transactions, if so. */
@@ -13,8 +12,6 @@ export interface Piece {
 export interface Division {
   readonly units: readonly Unit[];
   readonly execution: Execution;
-  /** Why the engine does not run this text; one sentence for each statement that stands against it. */
-  readonly refusals: readonly string[];
 }
 
 /**
@@ -23,7 +20,6 @@ export interface Division {
  */
 export function divide(pieces: readonly Piece[], endOfText: number): Division {
   const units: Unit[] = [];
-  const refusals: string[] = [];
   let open = null as { start: number; end: number; statements: number } | null;
   let chained = false; // COMMIT AND CHAIN began the segment: it counts even when nothing follows
   const close = (at: number, keepEmpty: boolean) => {
@@ -37,8 +33,6 @@ export function divide(pieces: readonly Piece[], endOfText: number): Division {
 
   for (const { statement, opaque } of pieces) {
     const { node, span } = statement;
-    const refusal = refusalOf(node);
-    if (refusal !== null) refusals.push(refusal);
     const control = boundaryOf(node);
     const action = aloneActionOf(node);
     if (control !== null) {
@@ -56,7 +50,7 @@ export function divide(pieces: readonly Piece[], endOfText: number): Division {
 
   const filled = units.filter((unit) => unit.kind !== 'transaction' || unit.statements > 0);
   const execution = executionOf(units, filled);
-  return { units: execution === 'segmented' ? units : filled, execution, refusals };
+  return { units: execution === 'segmented' ? units : filled, execution };
 }
 
 function executionOf(units: readonly Unit[], filled: readonly Unit[]): Execution {

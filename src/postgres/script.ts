@@ -37,21 +37,21 @@ export async function analyseScript(text: string): Promise<ScriptFacts> {
     return { statement, effects: effectsOf(statement, surroundings) };
   });
   const bytes = Buffer.from(text, 'utf8');
-  const { units, execution, refusals } = divide(
+  const refusals = new Set(analysed.flatMap(({ effects }) => effects.refusals));
+  const { units, execution } = divide(
     analysed.map(({ statement, effects }) => ({ statement, opaque: effects.opaque })),
     bytes.length,
   );
   const ran = analysed.filter(({ statement }) => isIn(statement.span, units));
   const settings = ran.filter(({ statement }) => setsSession(statement)).map(({ statement }) => statement.span);
   const notes = new Set<ScriptNote['code']>(ran.flatMap(({ effects }) => [...effects.notes]));
-  if (settings.length > 0 && !notes.has('setsRole')) notes.add('sessionSettings');
   return {
     sha256: hashScript(text),
     bytes: bytes.length,
     statements: ran.length,
     execution,
     units,
-    refused: refusals.length === 0 ? null : [...new Set(refusals)].join(' '),
+    refused: refusals.size === 0 ? null : [...refusals].join(' '),
     destroys: distinct(ran.flatMap(({ effects }) => effects.destroys)),
     sessionState: sessionStateOf(units, ran, bytes),
     settings,

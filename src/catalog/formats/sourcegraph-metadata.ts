@@ -35,13 +35,14 @@ export function readMetadata(text: string): MetadataReading {
     flags[key] = flag;
   }
   const name = keys['name'];
-  if (typeof name === 'object' && name !== null) return bad('"name" must be a text');
+  const named = typeof name === 'string' || typeof name === 'bigint' || typeof name === 'number';
+  if (!named && name !== undefined && name !== null) return bad('"name" must be a text');
   const parents = [...new Set<bigint>([...list, ...(single === 0n ? [] : [single])])];
   parents.sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
   return {
     kind: 'read',
     metadata: {
-      name: name === undefined || name === null ? null : String(name),
+      name: named ? String(name) : null,
       parents: parents.map(String),
       privileged: flags['privileged'] === true,
       nonIdempotent: flags['nonIdempotent'] === true,
