@@ -6,6 +6,8 @@ import { kindOf, sqlstateOf } from './sqlstate.js';
 export const IDLE_NAME = 'pg-unwind';
 
 export interface SessionSettings {
+  /** 0: no limit. What a longer statement has done is rolled back, and the step parks. Milliseconds. */
+  readonly statementTimeoutMs: number;
   /** Waiting for a relation lock: others queue behind us no longer than this. Milliseconds. */
   readonly lockTimeoutMs: number;
   /** The server ends a session that sits in a transaction this long: a frozen worker gives its locks back. */
@@ -16,6 +18,7 @@ export interface SessionSettings {
 }
 
 export const DEFAULT_SETTINGS: SessionSettings = {
+  statementTimeoutMs: 0,
   lockTimeoutMs: 1_000,
   idleInTransactionMs: 60_000,
   connectionCheckMs: 2_000,
@@ -93,7 +96,7 @@ const serverMajor = new Map<string, number>();
 
 function settingsOf(settings: SessionSettings): Record<string, string> {
   return {
-    statement_timeout: '0',
+    statement_timeout: String(settings.statementTimeoutMs),
     lock_timeout: String(settings.lockTimeoutMs),
     idle_in_transaction_session_timeout: String(settings.idleInTransactionMs),
     client_connection_check_interval: String(settings.connectionCheckMs),

@@ -1,0 +1,86 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { Context } from '@temporalio/activity';
+import type { Activities, StepOutcome } from '../contract/activities.js';
+import { applyStep } from '../step/apply.js';
+import type { ActivityDeps } from './deps.js';
+
+/** begin_step takes no older verdict than ten seconds by the database's clock; the rest is for the way there. */
+const VERDICT_FRESH_MS = 8_000;
+
+const HEARTBEAT_MS = 1_000;
+
+/** Carries out one step: heartbeats and cancellation around `applyStep`, one line in the log at its end. */
+export function createApplyMigration({ instances, plans, verdicts, log }: ActivityDeps): Activities['applyMigration'] {
+  return async (input) => {
+    const { instance, run, plan, leg, seq, migration, direction, token } = input;
+    const context = Context.current();
+    const { cancellationSignal: signal } = context;
+    const attempt = context.info.attempt;
+    const database = instances.open(instance).database(input.database);
+    const began = Date.now();
+    let doing = 'reading the journal';
+    const beat = () => context.heartbeat({ doing, seconds: Math.round((Date.now() - began) / 1_000) });
+    const ticker = setInterval(beat, HEARTBEAT_MS);
+    try {
+      const { step, script, total } = await plans.step(database, plan, leg, seq);
+      const { outcome, check } = await applyStep(
+        database,
+        {
+          run,
+          database: database.name,
+          seq,
+          migration,
+          name: step.name,
+          direction,
+          execution: step.execution,
+          privileged: step.privileged,
+          script,
+          token,
+          attempt,
+        },
+        {
+          check: verdicts.recall(run, database.name, seq, VERDICT_FRESH_MS),
+          progress: (what) => {
+            doing = what;
+            beat();
+          },
+          working: () => {
+            doing = 'running';
+          },
+          pause: (ms) => pause(ms, undefined, { signal }),
+          signal,
+        },
+      );
+      verdicts.keep(run, database.name, check);
+      log.info(
+        { instance, run, database: database.name, seq, migration, direction, ...outcome },
+        `${database.name} ${migration} ${step.name} ${direction} ${told(outcome)} ${Math.round(outcome.tookMs)} ms (${seq}/${total})`,
+      );
+      if (outcome.skippedNotices > 0) {
+        log.warn(
+          { instance, database: database.name, migration },
+          `${database.name} ${migration}: ${outcome.skippedNotices} times "does not exist, skipping": what the script names was not there (pgunwind.notice)`,
+        );
+      }
+      return outcome;
+    } finally {
+      clearInterval(ticker);
+    }
+  };
+}
+
+function told({ how, unit }: StepOutcome): string {
+  switch (how) {
+    case 'ran':
+    case 'empty':
+      return 'ok';
+    case 'foundDone':
+      return 'found done';
+    case 'resumed':
+      return `resumed at part ${unit ?? 1}, ok`;
+    case 'probed':
+      return 'probed, ok';
+    default:
+      return how satisfies never;
+  }
+}

@@ -1,0 +1,23 @@
+import type { Activities } from '../contract/activities.js';
+import { checkDatabase, verdictFrom } from '../step/dirty-check.js';
+import type { ActivityDeps } from './deps.js';
+
+/** A check that rode behind the last commit of this very worker answers for a second; after that the database is asked. */
+const RIDING_MS = 1_000;
+
+export function createCheckDirty({ instances, verdicts, log }: ActivityDeps): Activities['checkDirty'] {
+  return async ({ instance, run, database: name, nextSeq }) => {
+    const riding = verdicts.recall(run, name, nextSeq, RIDING_MS);
+    if (riding !== null) return verdictFrom(riding, name);
+    const raw = await checkDatabase(instances.open(instance).database(name), run, nextSeq);
+    verdicts.keep(run, name, raw);
+    const verdict = verdictFrom(raw, name);
+    if (!verdict.clean) {
+      log.warn(
+        { instance, run, database: name, nextSeq },
+        `${name} is dirty: ${verdict.reasons.map((reason) => `${reason.evidence} [${reason.code}]`).join(' · ')}`,
+      );
+    }
+    return verdict;
+  };
+}

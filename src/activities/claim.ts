@@ -1,0 +1,42 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { Context } from '@temporalio/activity';
+import type { Activities } from '../contract/activities.js';
+import { yieldFence } from '../journal/runs.js';
+import { claimDatabase } from '../step/claim.js';
+import type { ActivityDeps } from './deps.js';
+
+/** One token per database, all databases side by side. A repeat after a lost answer issues new ones: the last answer counts. */
+export function createClaim({ instances }: ActivityDeps): Activities['claim'] {
+  return async ({ instance, run, owner, databases, takeOver }) => {
+    const opened = instances.open(instance);
+    const context = Context.current();
+    const waits = {
+      waiting: (what: string) => context.heartbeat({ doing: what }),
+      pause: (ms: number) => pause(ms, undefined, { signal: context.cancellationSignal }),
+    };
+    const answers = await Promise.allSettled(
+      databases.map(
+        async (name) => [name, await claimDatabase(opened.database(name), { run, owner, takeOver }, waits)] as const,
+      ),
+    );
+    const failed = answers.find((answer) => answer.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+    return {
+      tokens: Object.fromEntries(answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []))),
+    };
+  };
+}
+
+/** Gives tokens back where they are still the newest. */
+export function createYieldClaim({ instances }: ActivityDeps): Activities['yieldClaim'] {
+  return async ({ instance, databases, tokens }) => {
+    const opened = instances.open(instance);
+    await Promise.all(
+      databases.map(async (name) => {
+        const token = tokens[name];
+        if (token === undefined || token === '') return;
+        await opened.database(name).sessions.withSession(({ client }) => yieldFence(client, token));
+      }),
+    );
+  };
+}

@@ -1,0 +1,55 @@
+import { ApplicationFailure, CancelledFailure, Context } from '@temporalio/activity';
+import type { Logger } from 'pino';
+import { FailureType, UnwindError } from '../contract/errors.js';
+import { kindOf, sqlstateOf } from '../postgres/sqlstate.js';
+
+/**
+ * What an activity throws, as Temporal is told it: types and words of ours, SQLSTATE and names, never a row, a text or a
+ * connection string. The server's own words go to the log of this worker only when they come from our own queries.
+ */
+export function asFailure(error: unknown, activity: string, log: Logger): unknown {
+  const { cancellationSignal } = Context.current();
+  if (error instanceof CancelledFailure) return error;
+  if (cancellationSignal.aborted && !(error instanceof UnwindError && !error.retryable)) {
+    return cancellationSignal.reason instanceof Error ? cancellationSignal.reason : new CancelledFailure('cancelled');
+  }
+  if (error instanceof UnwindError) {
+    return ApplicationFailure.create({
+      type: error.type,
+      message: error.message,
+      nonRetryable: !error.retryable,
+      details: [error.details],
+      ...(error.retryAfterMs === undefined ? {} : { nextRetryDelay: error.retryAfterMs }),
+    });
+  }
+  const sqlstate = sqlstateOf(error);
+  const kind = kindOf(error);
+  if (sqlstate !== null || looksLikeLostConnection(error)) {
+    const transient = kind === 'connectionLost' || kind === 'resources' || kind === 'serialization';
+    log.debug({ activity, sqlstate, kind }, 'a query of ours failed');
+    return ApplicationFailure.create({
+      type: transient ? FailureType.DatabaseUnreachable : FailureType.Unexpected,
+      message:
+        `A query of pg-unwind failed in ${activity} (${sqlstate === null ? 'the connection was lost' : `SQLSTATE ${sqlstate}`}). ` +
+        (transient ? 'Trying again.' : 'Nothing is known to be changed. The log of the worker has the statement.'),
+      nonRetryable: !transient,
+      details: [{ sqlstate }],
+    });
+  }
+  log.error({ activity, err: error }, 'unexpected error');
+  return ApplicationFailure.create({
+    type: FailureType.Unexpected,
+    message: `${activity} failed in a way that has no name here; the log of the worker has the error and where it arose.`,
+    nonRetryable: true,
+    details: [{}],
+  });
+}
+
+function looksLikeLostConnection(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const message = error instanceof Error ? error.message : '';
+  return (
+    /^(ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EHOST)/.test(code) ||
+    /connection (terminated|error)|not queryable/i.test(message)
+  );
+}

@@ -1,0 +1,56 @@
+import type { Logger } from 'pino';
+import type { Config } from '../config/schema.js';
+import type { Activities } from '../contract/activities.js';
+import { createInstances } from '../step/instances.js';
+import { createApplyMigration } from './apply-migration.js';
+import { createCheckDirty } from './check-dirty.js';
+import { createClaim, createYieldClaim } from './claim.js';
+import { createVerdicts, type ActivityDeps } from './deps.js';
+import { asFailure } from './failure.js';
+import { createEndRun, createRecordDecision } from './journal-entries.js';
+import { createMakePlan } from './make-plan.js';
+import { createPlanCache } from './plan-cache.js';
+import { createReadLeg } from './read-leg.js';
+import { createRecordRelease } from './record-release.js';
+import { createVerifyRelease } from './verify-release.js';
+
+export interface ActivityOptions {
+  readonly config: Config;
+  readonly log: Logger;
+  /** The namespace has our search attributes: workflows may write them. */
+  readonly searchAttributes: boolean;
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/** All activities over one set of sessions; `close` ends those. */
+export function createActivities({
+  config,
+  log,
+  searchAttributes,
+  env,
+}: ActivityOptions): Activities & { close(): Promise<void> } {
+  const instances = createInstances({ config, ...(env === undefined ? {} : { env }) });
+  const deps: ActivityDeps = { instances, plans: createPlanCache(), verdicts: createVerdicts(), log, searchAttributes };
+  const named =
+    <I, O>(name: string, work: (input: I) => Promise<O>) =>
+    async (input: I) => {
+      try {
+        return await work(input);
+      } catch (error) {
+        throw asFailure(error, name, log);
+      }
+    };
+  return {
+    makePlan: named('makePlan', createMakePlan(deps)),
+    claim: named('claim', createClaim(deps)),
+    yieldClaim: named('yieldClaim', createYieldClaim(deps)),
+    readLeg: named('readLeg', createReadLeg(deps)),
+    checkDirty: named('checkDirty', createCheckDirty(deps)),
+    applyMigration: named('applyMigration', createApplyMigration(deps)),
+    recordRelease: named('recordRelease', createRecordRelease(deps)),
+    verifyRelease: named('verifyRelease', createVerifyRelease(deps)),
+    recordDecision: named('recordDecision', createRecordDecision(deps)),
+    endRun: named('endRun', createEndRun(deps)),
+    close: () => instances.close(),
+  };
+}

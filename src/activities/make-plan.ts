@@ -1,0 +1,148 @@
+import { hashScript } from '../postgres/script.js';
+import type { Activities, MakePlanInput, PlanSummary } from '../contract/activities.js';
+import type { Plan } from '../contract/plan.js';
+import { ensureJournal } from '../journal/install.js';
+import { markerFunctionSql } from '../journal/ledgers/release-marker.js';
+import { storePlan } from '../journal/plans.js';
+import { closedLegs, doneSteps, insertRun, isApproved } from '../journal/runs.js';
+import { destructiveSteps } from '../plan/report.js';
+import type { InstanceDatabase } from '../step/database.js';
+import type { OpenInstance } from '../step/instances.js';
+import { planInstance, surveyAll } from '../step/planning.js';
+import { rememberFingerprint } from '../step/release-fingerprint.js';
+import type { Survey } from '../step/survey.js';
+import type { ActivityDeps } from './deps.js';
+
+/**
+ * Reads every ledger and journal of the instance, computes the plan and stores it with its scripts in every journal; only then
+ * does it answer. A run of the same workflow to the same target that began and did not end goes on under its own plan.
+ */
+export function createMakePlan({ instances, plans, searchAttributes }: ActivityDeps): Activities['makePlan'] {
+  return async (input) => {
+    const instance = instances.open(input.instance);
+    const surveys = await surveyAll(instance, input.direction);
+    const open = openRunOf(surveys, input);
+    const plan =
+      open === null
+        ? await newPlan(instance, input)
+        : await plans.plan(instance.databases[0] as InstanceDatabase, open.plan);
+    const run = open?.run ?? input.run;
+    return summarize(instance, plan, run, open !== null, searchAttributes);
+  };
+}
+
+/** Claimed, not ended, of this workflow, to this target, and the same in every database: anything less is planned anew. */
+function openRunOf(
+  surveys: Readonly<Record<string, Survey>>,
+  input: MakePlanInput,
+): { run: string; plan: string } | null {
+  const all = Object.values(surveys).map(({ runs }) =>
+    runs.find(
+      (run) =>
+        run.claimed &&
+        run.namespace === input.owner.namespace &&
+        run.workflowId === input.owner.workflowId &&
+        run.direction === input.direction &&
+        run.target === input.to,
+    ),
+  );
+  const first = all[0];
+  return first !== undefined && all.every((run) => run?.run === first.run && run.plan === first.plan) ? first : null;
+}
+
+async function newPlan(instance: OpenInstance, input: MakePlanInput): Promise<Plan> {
+  const { plan, surveys } = await planInstance(instance, input);
+  const { readScript, catalog } = await instance.catalog();
+  const stored = async (sha256: string) => {
+    const body = await readScript(sha256);
+    return { sha256: hashScript(body), body, facts: catalog.scripts[sha256] as (typeof catalog.scripts)[string] };
+  };
+  await Promise.all(
+    instance.databases.map(async (database) => {
+      const survey = surveys[database.name] as Survey;
+      const { ledger, ledgerOptions, marker } = database;
+      const functions = [ledger.functionsSql(ledgerOptions), ...(marker === null ? [] : [markerFunctionSql(marker)])];
+      await database.sessions.withSession(async ({ client }) => {
+        if (!survey.hasLedger) await ledger.create(client, ledgerOptions);
+        await ensureJournal(client, database.name, functions.join('\n'));
+        await storePlan(client, plan, database.name, stored);
+        await insertRun(client, {
+          run: input.run,
+          plan: plan.id,
+          instance: input.instance,
+          direction: input.direction,
+          target: input.to,
+          owner: input.owner,
+          base: survey.base,
+        });
+        if (plan.from.release !== null) {
+          await rememberFingerprint(
+            client,
+            database,
+            input.run,
+            plan.from.release,
+            plan.from.setHash[database.name] ?? '',
+          );
+        }
+      });
+    }),
+  );
+  return plan;
+}
+
+const EXAMPLES = 10;
+
+async function summarize(
+  instance: OpenInstance,
+  plan: Plan,
+  run: string,
+  resumed: boolean,
+  searchAttributes: boolean,
+): Promise<PlanSummary> {
+  const standing = await Promise.all(
+    instance.databases.map((database) =>
+      database.sessions.withSession(async ({ client }) => ({
+        database: database.name,
+        done: await doneSteps(client, run),
+        closed: await closedLegs(client, run),
+        approved: await isApproved(client, run, plan.id),
+      })),
+    ),
+  );
+  const destructive = destructiveSteps(plan);
+  const { options } = instance.config;
+  const perDatabase = <T>(of: (database: (typeof standing)[number]) => T) =>
+    Object.fromEntries(standing.map((each) => [each.database, of(each)]));
+  return {
+    plan: plan.id,
+    run,
+    resumed,
+    product: plan.product,
+    direction: plan.direction,
+    from: plan.from.release,
+    to: plan.to.release,
+    toAliases: plan.to.aliases,
+    databases: plan.databases,
+    legs: plan.legs.map((leg, at) => ({
+      release: leg.release,
+      steps: perDatabase(({ database }) => leg.steps[database]?.length ?? 0),
+      done: perDatabase(
+        ({ database, done }) => (leg.steps[database] ?? []).filter((step) => done.has(step.seq)).length,
+      ),
+      closed: standing.every(({ closed }) => closed.has(at)),
+    })),
+    destructiveSteps: destructive.length,
+    destructiveExamples: destructive.slice(0, EXAMPLES).map(({ database, step }) => {
+      const lost = step.destroys.filter(({ loss }) => loss === 'data').map(({ kind, object }) => `${kind} ${object}`);
+      return `${database} ${step.migration} ${step.name}: ${[...new Set(lost)].slice(0, 3).join(', ')}`.slice(0, 200);
+    }),
+    approved: standing.some(({ approved }) => approved),
+    warnings: plan.warnings.slice(0, 20).map((warning) => warning.text),
+    searchAttributes,
+    options: {
+      stepTimeoutSeconds: options.stepTimeoutSeconds,
+      heartbeatTimeoutSeconds: options.heartbeatTimeoutSeconds,
+      maximumAttempts: options.maximumAttempts,
+    },
+  };
+}

@@ -1,0 +1,50 @@
+import type { Activities } from '../contract/activities.js';
+import type { DatabaseName } from '../contract/catalog.js';
+import type { Plan } from '../contract/plan.js';
+import { checkDatabase, verdictFrom } from '../step/dirty-check.js';
+import type { InstanceDatabase } from '../step/database.js';
+import { compareWithKnown } from '../step/release-fingerprint.js';
+import type { ActivityDeps } from './deps.js';
+
+/**
+ * After a leg: the check that the next step would meet, in every database; and, if asked or if the instance wants it at every
+ * release, the schema against what this database showed at the same applied set before.
+ */
+export function createVerifyRelease({ instances, plans, verdicts, log }: ActivityDeps): Activities['verifyRelease'] {
+  return async ({ instance, run, plan: planId, leg: at, fingerprint }) => {
+    const { databases, config } = instances.open(instance);
+    const plan = await plans.plan(databases[0] as InstanceDatabase, planId);
+    const compare = fingerprint || config.options.verify === 'every-release';
+    const release = plan.legs[at]?.release ?? plan.to.release;
+    const answers = await Promise.all(
+      databases.map(async (database) => {
+        const raw = await checkDatabase(database, run, nextSeq(plan, at, database.name));
+        verdicts.keep(run, database.name, raw);
+        const setHash = plan.legs[at]?.setHash[database.name] ?? '';
+        const drift = compare
+          ? await database.sessions.withSession(({ client }) => compareWithKnown(client, run, release, setHash))
+          : [];
+        return { database: database.name, reasons: verdictFrom(raw, database.name).reasons, drift };
+      }),
+    );
+    for (const { database, drift } of answers) {
+      if (drift.length === 0) continue;
+      log.warn(
+        { instance, run, database },
+        `${database} differs at ${release} from what it was there before: ${drift.slice(0, 5).join('; ')}`,
+      );
+    }
+    return {
+      release,
+      reasons: answers.flatMap(({ reasons }) => reasons),
+      drift: Object.fromEntries(
+        answers.filter(({ drift }) => drift.length > 0).map(({ database, drift }) => [database, drift.slice(0, 50)]),
+      ),
+    };
+  };
+}
+
+/** One past the last step of this database up to and including the leg. */
+function nextSeq(plan: Plan, leg: number, database: DatabaseName): number {
+  return plan.legs.slice(0, leg + 1).reduce((sum, each) => sum + (each.steps[database]?.length ?? 0), 0) + 1;
+}

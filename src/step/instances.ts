@@ -1,0 +1,114 @@
+import { openCatalog, type OpenCatalog } from '../catalog/store.js';
+import { findInstance, type Instance } from '../config/instances.js';
+import type { Config } from '../config/schema.js';
+import { resolveConnection } from '../config/secrets.js';
+import type { DatabaseName } from '../contract/catalog.js';
+import { FailureType, UnwindError } from '../contract/errors.js';
+import { sourcegraphLedger } from '../journal/ledgers/sourcegraph.js';
+import { createSessionPool, type SessionPool } from '../postgres/session-pool.js';
+import { DEFAULT_SETTINGS, type SessionSettings } from '../postgres/session.js';
+import type { InstanceDatabase } from './database.js';
+
+export interface OpenInstance {
+  readonly config: Instance;
+  /** In the order of the product's configuration. */
+  readonly databases: readonly InstanceDatabase[];
+  /** @throws {UnwindError} UnknownInstance naming the databases there are. */
+  database(name: DatabaseName): InstanceDatabase;
+  catalog(): Promise<OpenCatalog>;
+}
+
+export interface Instances {
+  /** @throws {UnwindError} UnknownInstance, UnknownProduct. */
+  open(name: string): OpenInstance;
+  close(): Promise<void>;
+}
+
+/** Opens instances once each and keeps their warm sessions; connection strings are fetched anew at each connect. */
+export function createInstances({ config, env }: { config: Config; env?: NodeJS.ProcessEnv }): Instances {
+  const opened = new Map<string, { instance: OpenInstance; pools: SessionPool[] }>();
+  const catalogs = new Map<string, Promise<OpenCatalog>>();
+
+  function catalogOf(directory: string): Promise<OpenCatalog> {
+    let catalog = catalogs.get(directory);
+    if (catalog === undefined) {
+      catalog = openCatalog(directory);
+      catalogs.set(directory, catalog);
+      catalog.catch(() => catalogs.delete(directory)); // a catalog that is built later is found later
+    }
+    return catalog;
+  }
+
+  function openInstance(name: string): { instance: OpenInstance; pools: SessionPool[] } {
+    const instance = findInstance(config, name);
+    const { product, options } = instance;
+    const settings: SessionSettings = {
+      ...DEFAULT_SETTINGS,
+      lockTimeoutMs: options.lockTimeoutMs,
+      statementTimeoutMs: options.statementTimeoutMs,
+    };
+    const pools: SessionPool[] = [];
+    const pool = (reference: Parameters<typeof resolveConnection>[0], of: string, warm?: number) => {
+      const made = createSessionPool({
+        url: async () => (await resolveConnection(reference, { of, ...(env === undefined ? {} : { env }) })).url,
+        settings,
+        ...(warm === undefined ? {} : { warm }),
+      });
+      pools.push(made);
+      return made;
+    };
+    const databases = Object.entries(product.databases).map(([database, { ledgerKey }]): InstanceDatabase => {
+      const references = instance.databases[database];
+      if (references === undefined) {
+        throw new UnwindError(
+          FailureType.InvalidConfig,
+          `The instance "${name}" has no connection for the database "${database}" of "${product.name}". Nothing was done. Add it in pg-unwind.yaml.`,
+        );
+      }
+      const of = `${name}/${database}`;
+      const { releaseMarker: marker } = product;
+      return {
+        instance: name,
+        name: database,
+        sessions: pool(references.url, of),
+        privileged: references.privilegedUrl === undefined ? null : pool(references.privilegedUrl, of, 1),
+        ledger: sourcegraphLedger,
+        ledgerOptions: { key: ledgerKey, schema: product.ledger.schema },
+        marker: marker?.database === database ? { schema: marker.schema, service: marker.service } : null,
+        lockTimeoutMs: options.lockTimeoutMs,
+      };
+    });
+    return {
+      pools,
+      instance: {
+        config: instance,
+        databases,
+        database(wanted) {
+          const found = databases.find((database) => database.name === wanted);
+          if (found !== undefined) return found;
+          throw new UnwindError(
+            FailureType.UnknownInstance,
+            `The instance "${name}" has no database "${wanted}"; it has ${databases.map((database) => database.name).join(', ')}.`,
+          );
+        },
+        catalog: () => catalogOf(product.catalog),
+      },
+    };
+  }
+
+  return {
+    open(name) {
+      let entry = opened.get(name);
+      if (entry === undefined) {
+        entry = openInstance(name);
+        opened.set(name, entry);
+      }
+      return entry.instance;
+    },
+    async close() {
+      const all = [...opened.values()].flatMap(({ pools }) => pools);
+      opened.clear();
+      await Promise.all(all.map((each) => each.close()));
+    },
+  };
+}

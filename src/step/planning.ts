@@ -1,0 +1,67 @@
+import { createHash } from 'node:crypto';
+import { findRelease } from '../catalog/releases.js';
+import type { DatabaseName } from '../contract/catalog.js';
+import { FailureType, UnwindError } from '../contract/errors.js';
+import type { Direction, Plan } from '../contract/plan.js';
+import { makePlan } from '../plan/plan.js';
+import type { OpenInstance } from './instances.js';
+import { surveyDatabase, type Survey } from './survey.js';
+
+export interface PlannedInstance {
+  readonly plan: Plan;
+  readonly surveys: Readonly<Record<DatabaseName, Survey>>;
+}
+
+/**
+ * Reads every database of the instance side by side and computes the plan. Writes nothing.
+ * @throws {UnwindError} whatever `surveyDatabase` and `makePlan` say; of several databases the first in the configuration's order.
+ */
+export async function planInstance(
+  instance: OpenInstance,
+  { to, direction, from }: { to: string; direction: Direction; from: string | null },
+): Promise<PlannedInstance> {
+  const { catalog, hash } = await instance.catalog();
+  findRelease(catalog, to); // an unknown target is said before a database is asked
+  const surveys = await surveyAll(instance, direction);
+  const plan = makePlan(
+    {
+      catalog,
+      catalogHash: hash,
+      direction,
+      target: to,
+      databases: instance.databases.map((database) => database.name),
+      ledger: Object.fromEntries(Object.values(surveys).map((survey) => [survey.database, survey.state])),
+    },
+    sha256,
+  );
+  if (from !== null)
+    expectFrom(
+      plan,
+      findRelease(catalog, from).release.labels.map((at) => catalog.labels[at]?.label),
+      from,
+    );
+  return { plan, surveys };
+}
+
+export async function surveyAll(
+  instance: OpenInstance,
+  direction: Direction,
+): Promise<Readonly<Record<DatabaseName, Survey>>> {
+  const answers = await Promise.allSettled(instance.databases.map((database) => surveyDatabase(database, direction)));
+  const failed = answers.find((answer) => answer.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+  const surveys = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));
+  return Object.fromEntries(surveys.map((survey) => [survey.database, survey]));
+}
+
+export const sha256 = (text: string) => createHash('sha256').update(text, 'utf8').digest('hex');
+
+function expectFrom(plan: Plan, labels: readonly (string | undefined)[], from: string): void {
+  if (plan.from.release !== null && labels.includes(plan.from.release)) return;
+  throw new UnwindError(
+    FailureType.InvalidInput,
+    `The instance does not stand at ${from}, as "from" says, but ${plan.from.release === null ? 'between releases' : `at ${plan.from.release}`}. ` +
+      'Nothing was changed. Correct "from", or leave it out.',
+    { details: { from, found: plan.from.release } },
+  );
+}

@@ -1,0 +1,153 @@
+import type pg from 'pg';
+import type { DatabaseName, MigrationId } from '../contract/catalog.js';
+import type { DirtyReason } from '../contract/dirty.js';
+import { FailureType, UnwindError } from '../contract/errors.js';
+import type { Direction } from '../contract/plan.js';
+import { halfDone, openRuns, type RunRow } from '../journal/runs.js';
+import type { LedgerReading } from '../journal/ledgers/ledger.js';
+import type { AppliedState } from '../plan/applied.js';
+import type { InstanceDatabase } from './database.js';
+import { dirty } from './failures.js';
+import { reasonOf } from './reasons.js';
+
+/** What one database says before a plan: read only, nothing is created. */
+export interface Survey {
+  readonly database: DatabaseName;
+  /** For the planner: an id that our own journal calls half done counts as not yet done. */
+  readonly state: AppliedState;
+  /** Ids that the ledger itself calls applied now: the base of a run. */
+  readonly base: readonly MigrationId[];
+  /** The ledger's table exists. */
+  readonly hasLedger: boolean;
+  /** Open runs in the journal, newest first; none without a journal. */
+  readonly runs: readonly RunRow[];
+}
+
+/**
+ * @throws {UnwindError} NoLedger, DirtyDatabase (the ledger holds unfinished or failed attempts that are not ours),
+ *   InsufficientPrivileges, WrongServer (a standby).
+ */
+export async function surveyDatabase(database: InstanceDatabase, direction: Direction): Promise<Survey> {
+  return database.sessions.withSession(async ({ client }) => {
+    const standing = await readStanding(client, database);
+    if (standing.recovery) {
+      throw dirty(database.name, [reasonOf({ code: 'standby', data: null }, database.name)]);
+    }
+    const reading = await database.ledger.read(client, database.ledgerOptions);
+    if (reading === null || reading.states.size === 0)
+      refuseStrangeDatabase(database, direction, standing, reading !== null);
+    if (standing.foreign.length > 0) throw lackingOwnership(database, standing);
+    const [half, runs] = standing.journal ? [await halfDone(client), await openRuns(client)] : [[], []];
+    if (reading === null) {
+      return { database: database.name, state: { applied: [], absent: [] }, base: [], hasLedger: false, runs };
+    }
+    return { ...stateOf(database, reading, half), hasLedger: true, runs };
+  });
+}
+
+interface Standing {
+  readonly recovery: boolean;
+  readonly tables: number;
+  readonly journal: boolean;
+  readonly role: string;
+  readonly createsSchemas: boolean;
+  /** Relations of the product's schema that the role does not own; at most eleven. */
+  readonly foreign: readonly string[];
+}
+
+const STANDING = `-- pg-unwind survey.standing
+select pg_is_in_recovery() as recovery,
+       (select count(*)::integer from pg_class c join pg_namespace n on n.oid = c.relnamespace
+         where c.relkind in ('r', 'p') and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'pgunwind')) as tables,
+       exists (select from pg_class c
+                where c.relnamespace = to_regnamespace('pgunwind') and c.relname = 'meta')
+         and coalesce(has_schema_privilege(to_regnamespace('pgunwind')::oid, 'usage'), false) as journal,
+       current_user::text as role,
+       has_database_privilege(current_database(), 'create') as "createsSchemas",
+       array(select c.oid::regclass::text
+               from pg_class c
+               join pg_namespace n on n.oid = c.relnamespace
+              where n.nspname = $1
+                and c.relkind in ('r', 'p', 'v', 'm', 'S')
+                and not pg_has_role(c.relowner, 'usage')
+                and not exists (select from pg_depend d
+                                 where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+              order by 1
+              limit 11) as foreign`;
+
+async function readStanding(client: pg.ClientBase, database: InstanceDatabase): Promise<Standing> {
+  const values = [database.ledgerOptions.schema];
+  const { rows } = await client.query<Standing>(STANDING, values);
+  return rows[0] as Standing;
+}
+
+function refuseStrangeDatabase(
+  database: InstanceDatabase,
+  direction: Direction,
+  { tables, role, createsSchemas }: Standing,
+  hasLedger: boolean,
+): void {
+  const table = 'migration_logs';
+  if (direction === 'up' && tables <= (hasLedger ? 1 : 0)) {
+    if (createsSchemas) return;
+    throw new UnwindError(
+      FailureType.InsufficientPrivileges,
+      `The role "${role}" may not create schemas in "${database.name}", which the journal needs. Nothing was changed. ` +
+        `As the database's owner: grant create on database … to "${role}"; then retry.`,
+    );
+  }
+  const found = hasLedger
+    ? `its ledger (${table}) has no row for "${database.ledgerOptions.key}"`
+    : `it has no ledger (${table} in schema "${database.ledgerOptions.schema}")`;
+  const holds = tables === 0 ? 'holds no tables' : `holds ${tables} tables`;
+  throw new UnwindError(
+    FailureType.NoLedger,
+    `"${database.name}" cannot be ${direction === 'down' ? 'downgraded' : 'upgraded'}: ${found}, and the database ${holds}. Nothing was changed. ` +
+      'Check the connection reference and the ledgerKey of this database in pg-unwind.yaml; ' +
+      (tables === 0
+        ? 'an empty database can be filled with "pg-unwind upgrade".'
+        : 'nothing can be planned without the ledger.'),
+    { details: { tables, hasLedger } },
+  );
+}
+
+function lackingOwnership(database: InstanceDatabase, { role, foreign }: Standing): UnwindError {
+  const shown = foreign.slice(0, 10).join(', ');
+  return new UnwindError(
+    FailureType.InsufficientPrivileges,
+    `The role "${role}" does not own everything that the plan may have to change in "${database.name}": ${shown}` +
+      `${foreign.length > 10 ? ' and more' : ''}. Nothing was changed. Connect as the owner, or make "${role}" a member of the owning role, then retry.`,
+    { details: { relations: foreign.slice(0, 10) } },
+  );
+}
+
+type HalfDone = Awaited<ReturnType<typeof halfDone>>[number];
+
+function stateOf(
+  database: InstanceDatabase,
+  reading: LedgerReading,
+  half: readonly HalfDone[],
+): Pick<Survey, 'database' | 'state' | 'base'> {
+  const applied = [...reading.applied];
+  const absent: MigrationId[] = [];
+  const unfinished: unknown[] = [];
+  const failed: unknown[] = [];
+  for (const [migration, state] of reading.states) {
+    if (state === 'applied') continue;
+    if (state === 'absent') {
+      absent.push(migration);
+      continue;
+    }
+    const since = reading.attempts.get(migration)?.startedAt ?? null;
+    const ours = half.some((step) => step.migration === migration && state === `${step.direction}-running`);
+    if (!ours) (state.endsWith('-failed') ? failed : unfinished).push({ migration, state, since });
+    else if (state === 'down-running')
+      applied.push(migration); // half undone: still to be undone
+    else absent.push(migration); // half made: still to be made
+  }
+  const reasons: DirtyReason[] = [];
+  if (unfinished.length > 0) reasons.push(reasonOf({ code: 'unfinishedLedgerRow', data: unfinished }, database.name));
+  if (failed.length > 0) reasons.push(reasonOf({ code: 'failedLedgerRow', data: failed }, database.name));
+  if (reasons.length > 0) throw dirty(database.name, reasons);
+  return { database: database.name, state: { applied, absent }, base: reading.applied };
+}
