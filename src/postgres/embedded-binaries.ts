@@ -20,7 +20,7 @@ export type RunAs = { readonly uid: number; readonly gid: number } | null;
  * @throws {UnwindError} InvalidConfig: there are no binaries of this major; says which command installs them.
  */
 export async function locateBinaries(major: PostgresMajor, given: string | undefined, runAs: RunAs): Promise<string> {
-  const native = given ?? process.env['PG_UNWIND_POSTGRES_DIR'] ?? packagedFolder(major) ?? downloadedFolder(major);
+  const native = (given ?? process.env['PG_UNWIND_POSTGRES_DIR']) || (packagedFolder(major) ?? downloadedFolder(major));
   if (!existsSync(path.join(native, 'bin', 'postgres'))) {
     throw new UnwindError(
       FailureType.InvalidConfig,
