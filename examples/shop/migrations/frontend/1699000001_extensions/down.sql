@@ -1,0 +1,1 @@
+-- Nothing: somebody else may use the extension.

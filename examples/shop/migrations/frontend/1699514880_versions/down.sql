@@ -1,0 +1,2 @@
+drop table if exists versions;
+drop function if exists versions_keep_first();

@@ -1,0 +1,2 @@
+drop table if exists uploads;
+drop table if exists site_pages;

@@ -1,0 +1,5 @@
+BEGIN;
+
+drop table if exists api_tokens;
+
+COMMIT;

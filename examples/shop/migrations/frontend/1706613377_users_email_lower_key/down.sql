@@ -1,0 +1,1 @@
+drop index if exists users_email_lower_key;

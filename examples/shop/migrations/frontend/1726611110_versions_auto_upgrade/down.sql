@@ -1,0 +1,1 @@
+alter table versions drop column if exists auto_upgrade;

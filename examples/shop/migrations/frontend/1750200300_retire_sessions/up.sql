@@ -1,0 +1,3 @@
+drop table sessions;
+drop function end_old_sessions();
+drop function sessions_limit_expiry();

@@ -1,0 +1,2 @@
+drop table if exists panels;
+drop type if exists panel_kind;

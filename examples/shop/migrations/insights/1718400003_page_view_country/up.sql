@@ -1,0 +1,2 @@
+alter table page_views
+  add column country char(2);

@@ -1,0 +1,1 @@
+drop function if exists roll_up_day(date);

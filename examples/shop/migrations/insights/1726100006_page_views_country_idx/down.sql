@@ -1,0 +1,1 @@
+drop index if exists page_views_country_idx;

@@ -1,0 +1,1 @@
+alter table panels drop column if exists colour;

@@ -1,0 +1,2 @@
+alter table page_views
+  alter column visitor type text using visitor::text;

@@ -1,0 +1,1 @@
+DROP INDEX CONCURRENTLY IF EXISTS page_views_path_idx;

@@ -1,0 +1,2 @@
+drop table if exists payments;
+drop sequence if exists payment_reference_seq;

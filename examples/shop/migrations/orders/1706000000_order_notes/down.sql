@@ -1,0 +1,9 @@
+-- +++
+parent: 1701000456
+-- +++
+
+BEGIN;
+
+drop table if exists order_notes;
+
+COMMIT;

@@ -1,0 +1,1 @@
+DROP INDEX CONCURRENTLY IF EXISTS order_lines_product_id_idx;

@@ -1,0 +1,1 @@
+-- Nothing: how the addresses were typed is not known any more.

@@ -1,0 +1,2 @@
+drop view if exists user_overview;
+drop function if exists users_matching(text);
