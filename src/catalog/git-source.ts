@@ -98,36 +98,67 @@ async function readTagNames(run: Run, name: string, glob: string) {
   });
 }
 
-/** Trees by their object name; files that are equal in several of them are one buffer. */
-async function readTrees(run: Run, trees: readonly string[]): Promise<Map<string, Map<string, Buffer>>> {
-  const listings = new Map<string, { path: string; blob: string }[]>();
-  for (const tree of trees) {
-    const listing = (await run(['ls-tree', '-r', '-z', tree])).toString('utf8').split('\0');
-    const blobs = listing.flatMap((line) => {
-      const match = /^100\d{3} blob ([0-9a-f]+)\t([\s\S]+)$/.exec(line); // not links and submodules
-      return match === null ? [] : [{ blob: match[1]!, path: match[2]! }];
-    });
-    listings.set(tree, blobs);
+/**
+ * Trees by their object name. All objects of one depth are read by one git process, and equal ones once: that is four
+ * processes for any number of tags. Files that are equal in several trees are one buffer.
+ */
+async function readTrees(run: Run, roots: readonly string[]): Promise<Map<string, Map<string, Buffer>>> {
+  const trees = new Map<string, TreeEntry[]>();
+  const blobs = new Set<string>();
+  for (let open = [...roots]; open.length > 0;) {
+    const next = new Set<string>();
+    for (const [name, bytes] of await readObjects(run, open)) {
+      const entries = parseTree(bytes, name.length / 2);
+      trees.set(name, entries);
+      for (const entry of entries) (entry.kind === 'tree' ? next : blobs).add(entry.object);
+    }
+    open = [...next].filter((name) => !trees.has(name));
   }
-  const blobs = await readBlobs(run, [...new Set([...listings.values()].flat().map(({ blob }) => blob))]);
-  return new Map(
-    [...listings].map(([tree, files]) => [tree, new Map(files.map(({ path, blob }) => [path, blobs.get(blob)!]))]),
-  );
+  const contents = await readObjects(run, [...blobs]);
+  const list = (tree: string, prefix: string, files: Map<string, Buffer>) => {
+    for (const { kind, name, object } of trees.get(tree)!) {
+      if (kind === 'tree') list(object, `${prefix}${name}/`, files);
+      else files.set(prefix + name, contents.get(object)!);
+    }
+    return files;
+  };
+  return new Map(roots.map((root) => [root, list(root, '', new Map())]));
 }
 
-async function readBlobs(run: Run, names: readonly string[]): Promise<Map<string, Buffer>> {
-  const blobs = new Map<string, Buffer>();
-  if (names.length === 0) return blobs;
+interface TreeEntry {
+  readonly kind: 'tree' | 'file';
+  readonly name: string;
+  readonly object: string;
+}
+
+/** git's own form of a tree: `<mode> <name>\0<binary object name>`, one after the other. */
+function parseTree(bytes: Buffer, hashBytes: number): TreeEntry[] {
+  const entries: TreeEntry[] = [];
+  for (let at = 0; at < bytes.length;) {
+    const space = bytes.indexOf(0x20, at);
+    const zero = bytes.indexOf(0x00, space);
+    const mode = bytes.toString('latin1', at, space);
+    const name = bytes.toString('utf8', space + 1, zero);
+    at = zero + 1 + hashBytes;
+    const kind = mode === '40000' ? 'tree' : mode.startsWith('100') ? 'file' : null; // not links and submodules
+    if (kind !== null) entries.push({ kind, name, object: bytes.toString('hex', zero + 1, at) });
+  }
+  return entries;
+}
+
+async function readObjects(run: Run, names: readonly string[]): Promise<Map<string, Buffer>> {
+  const objects = new Map<string, Buffer>();
+  if (names.length === 0) return objects;
   const output = await run(['cat-file', '--batch'], `${names.join('\n')}\n`);
   for (let at = 0; at < output.length;) {
     const end = output.indexOf(0x0a, at);
     const [name = '', kind, size] = output.toString('latin1', at, end).split(' ');
-    if (kind !== 'blob') throw unusable(`git has no content for object ${name}; fetch the repository completely.`);
+    if (kind === 'missing') throw unusable(`git has no content for object ${name}; fetch the repository completely.`);
     const start = end + 1;
-    blobs.set(name, output.subarray(start, start + Number(size)));
+    objects.set(name, output.subarray(start, start + Number(size)));
     at = start + Number(size) + 1;
   }
-  return blobs;
+  return objects;
 }
 
 /** A repository's migrations are a few megabytes; this is where something else was given. */

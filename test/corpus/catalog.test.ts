@@ -159,7 +159,7 @@ describe.skipIf(missing !== null)('the catalog of 70 Sourcegraph tags', () => {
     },
   );
 
-  test('is written, opened in 20 ms and gives every script back', { timeout: 30_000 }, async () => {
+  test('is written, opened at once, and gives every script back', { timeout: 30_000 }, async () => {
     const { hash } = await writeCatalog(directory, built);
     await openCatalog(directory); // loads the file and compiles the check
     const begin = performance.now();
