@@ -68,6 +68,15 @@ with
       join pg_type as t on t.oid = a.atttypid
      where r.relkind in ('r', 'p', 'f', 'v', 'm')
   ),
+  view_columns as materialized (
+    select a.relid,
+           string_agg(concat_ws(' ', quote_ident(a.attname), a.type, 'default ' || pg_get_expr(d.adbin, d.adrelid)), ', '
+                      order by a.attnum) as columns
+      from attribute as a
+      left join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
+     where a.relkind in ('v', 'm')
+     group by a.relid
+  ),
   -- classid, objid, subid: as in pg_description; text null: no object of its own, but a comment or privileges may hang on it
   object (classid, objid, subid, class, name, text, acltype, owner, acl) as materialized (
     select 'pg_extension'::regclass::oid, e.oid, 0, 'extension', quote_ident(e.extname),
@@ -114,14 +123,11 @@ with
            concat_ws(E'\n',
              'with (' || r.options || ')',
              'tablespace ' || r.tablespace,
-             (select '(' || string_agg(quote_ident(a.attname) || ' ' || a.type
-                      || coalesce(' default ' || pg_get_expr(d.adbin, d.adrelid), ''), ', ' order by a.attnum) || ')'
-                from attribute as a
-                left join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
-               where a.relid = r.oid),
+             '(' || v.columns || ')',
              pg_get_viewdef(r.oid)),
            'r', r.relowner, r.relacl
       from relation as r
+      left join view_columns as v on v.relid = r.oid
      where r.relkind in ('v', 'm')
 
     union all
@@ -167,11 +173,11 @@ with
     union all
     select 'pg_class'::regclass, r.oid, 0, 'sequence', r.name,
            concat_ws(' ', case r.relpersistence when 'u' then 'unlogged' end, q.parameters,
-             (select 'owned by ' || a.relation || '.' || quote_ident(a.attname)
-                from attribute as a where a.relid = q.table_oid and a.attnum = q.attnum)),
+             'owned by ' || a.relation || '.' || quote_ident(a.attname)),
            's', r.relowner, r.relacl
       from relation as r
       join sequence as q on q.oid = r.oid
+      left join attribute as a on a.relid = q.table_oid and a.attnum = q.attnum
      where q.of_identity is not true -- those are part of their column
 
     union all

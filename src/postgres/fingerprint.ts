@@ -81,6 +81,8 @@ set local jit = off;
 select current_setting('server_version_num')::integer / 10000 as major`,
 } as const;
 
+const END = { name: 'fingerprint.end', text: '-- pg-unwind fingerprint.end\nrollback' } as const;
+
 /**
  * Describes the schema from one snapshot in three round trips, with no more rights than to connect. The client must not be
  * in a transaction. Rows, sequence positions, statistics and whether a materialized view is filled are no part of it.
@@ -89,12 +91,13 @@ export async function readFingerprint(
   client: Pick<ClientBase, 'query'>,
   { schemas, ignore = [] }: FingerprintOptions = {},
 ): Promise<Fingerprint> {
-  const begun = (await client.query(BEGIN.text)) as unknown as { rows: { major: number }[] }[]; // one result a statement
   try {
+    const begun = (await client.query(BEGIN.text)) as unknown as { rows: { major: number }[] }[]; // one result a statement
     const { rows } = await client.query<{ object: string; text: string }>(OBJECTS.text, [schemas ?? null, ignore]);
     const objects = new Map(rows.map(({ object, text }) => [object, text]));
     if (objects.size !== rows.length) throw new Error('Two objects of the database have one name in the fingerprint.');
     const sorted = [...objects].sort(([left], [right]) => (left < right ? -1 : 1));
+    await client.query(END.text);
     return {
       fingerprintFormat: 1,
       form: 'full',
@@ -102,8 +105,9 @@ export async function readFingerprint(
       objects: Object.fromEntries(sorted),
       hash: sha256(JSON.stringify(sorted)),
     };
-  } finally {
-    await client.query('-- pg-unwind fingerprint.end\nrollback');
+  } catch (error) {
+    await client.query(END.text).catch(() => undefined); // the first error is the one to tell
+    throw error;
   }
 }
 

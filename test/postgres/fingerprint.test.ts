@@ -175,8 +175,8 @@ const changes: readonly Change[] = [
   { sql: `comment on policy own on app.users is 'x'`, shows: ['+comment policy own on app.users'] },
 ];
 
-describe('a change of the schema shows as exactly that', () => {
-  test.for(changes)('$sql', async ({ sql, shows, as = 'owner', since = 14 }, { skip }) => {
+describe.concurrent('a change of the schema shows as exactly that', () => {
+  test.for(changes)('$sql', async ({ sql, shows, as = 'owner', since = 14 }, { expect, skip }) => {
     skip(serverMajor() < since, `Postgres has this since ${since}`);
     const found = await after(sql, as);
     const wanted = shows.map((line) => line.replace('OWNER', template.role)).sort();
@@ -221,6 +221,14 @@ test('whoever reads it, with whatever settings, reads the same', async () => {
   expect(asSuperuser).toEqual(expected);
   expect(withOddSettings).toEqual(expected);
   expect(expected.serverMajor).toBe(serverMajor());
+});
+
+test('a client that cannot read is left without an open transaction, with the first error', async () => {
+  await withClient(untouched.url, async (client) => {
+    await expect(readFingerprint(client, { schemas: ['a\u0000b'] })).rejects.toMatchObject({ code: '22021' });
+    const { rows } = await client.query('select now() = statement_timestamp() as outside');
+    expect(rows).toEqual([{ outside: true }]);
+  });
 });
 
 test('a database of another owner has the same fingerprint', async () => {
