@@ -1,6 +1,5 @@
 import type { Connection } from '@temporalio/client';
 import { TypedSearchAttributes } from '@temporalio/common';
-import { temporal } from '@temporalio/proto';
 import { SEARCH_ATTRIBUTES } from '../contract/search-attributes.js';
 
 type AnyKey = (typeof SEARCH_ATTRIBUTES)[number];
@@ -51,12 +50,14 @@ export async function registerSearchAttributes(connection: Connection, namespace
   return missing.map((key) => key.name);
 }
 
-const INDEXED = temporal.api.enums.v1.IndexedValueType;
+/** The wire's numbers: temporal/api/enums/v1/common.proto, IndexedValueType. */
+const INDEXED = { TEXT: 1, KEYWORD: 2, INT: 3, DOUBLE: 4, BOOL: 5, DATETIME: 6, KEYWORD_LIST: 7 } as const;
 
-function indexedTypeOf(key: AnyKey): temporal.api.enums.v1.IndexedValueType {
-  return INDEXED[`INDEXED_VALUE_TYPE_${key.type}`];
+function indexedTypeOf(key: AnyKey): number {
+  return INDEXED[key.type];
 }
 
 function typeNameOfIndexed(value: number): string {
-  return (INDEXED[value] ?? `type ${value}`).replace('INDEXED_VALUE_TYPE_', '').toLowerCase();
+  const [type] = Object.entries(INDEXED).find(([, number]) => number === value) ?? [];
+  return type === undefined ? `type ${value}` : TypedSearchAttributes.toMetadataType(type as AnyKey['type']);
 }

@@ -1,0 +1,40 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { expect, test } from 'vitest';
+import { repository } from '../support/shared.js';
+
+const dist = path.join(repository, 'dist');
+
+/** Rooms whose modules only define things. The others begin to work when they are imported, or live in Temporal's sandbox. */
+const ROOMS = [
+  'activities',
+  'catalog',
+  'config',
+  'contract',
+  'data',
+  'fleet',
+  'journal',
+  'plan',
+  'postgres',
+  'process',
+  'step',
+  'temporal',
+];
+
+// vitest is more lenient than Node about the named exports of CommonJS packages: `@temporalio/proto` has none.
+test.skipIf(!existsSync(dist))('every compiled module loads in plain Node', () => {
+  const modules = ROOMS.filter((room) => existsSync(path.join(dist, room))).flatMap((room) =>
+    (readdirSync(path.join(dist, room), { recursive: true }) as string[])
+      .filter((file) => file.endsWith('.js'))
+      .map((file) => pathToFileURL(path.join(dist, room, file)).href),
+  );
+  const program = `
+    const failures = [];
+    for (const file of ${JSON.stringify(modules)}) await import(file).catch((error) => failures.push(file + ': ' + error.message));
+    console.log(JSON.stringify(failures));
+    process.exit();`;
+  const printed = execFileSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' });
+  expect(JSON.parse(printed)).toEqual([]);
+});
