@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { RawCheck } from '../journal/answers.js';
-import type { Instances } from '../step/instances.js';
+import type { Instances } from '../instance/instances.js';
 import type { PlanCache } from './plan-cache.js';
 
 /** What the activities share in one worker. */

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { Config } from '../config/schema.js';
 import type { Activities } from '../contract/activities.js';
-import { createInstances } from '../step/instances.js';
+import { createInstances } from '../instance/instances.js';
 import { createApplyMigration } from './apply-migration.js';
 import { createCheckDirty } from './check-dirty.js';
 import { createClaim, createYieldClaim } from './claim.js';

@@ -7,10 +7,10 @@ import { storePlan } from '../journal/plans.js';
 import { closedLegs, doneSteps, insertRun, isApproved } from '../journal/runs.js';
 import { destructiveSteps } from '../plan/report.js';
 import type { InstanceDatabase } from '../step/database.js';
-import type { OpenInstance } from '../step/instances.js';
-import { planInstance, surveyAll } from '../step/planning.js';
+import type { OpenInstance } from '../instance/instances.js';
+import { planInstance, surveyAll } from '../instance/planning.js';
 import { rememberFingerprint } from '../step/release-fingerprint.js';
-import type { Survey } from '../step/survey.js';
+import type { Survey } from '../instance/survey.js';
 import type { ActivityDeps } from './deps.js';
 
 /**

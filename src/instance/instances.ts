@@ -7,7 +7,7 @@ import { FailureType, UnwindError } from '../contract/errors.js';
 import { sourcegraphLedger } from '../journal/ledgers/sourcegraph.js';
 import { createSessionPool, type SessionPool } from '../postgres/session-pool.js';
 import { DEFAULT_SETTINGS, type SessionSettings } from '../postgres/session.js';
-import type { InstanceDatabase } from './database.js';
+import type { InstanceDatabase } from '../step/database.js';
 
 export interface OpenInstance {
   readonly config: Instance;

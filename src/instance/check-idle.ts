@@ -4,9 +4,9 @@ import { type DirtyReason, type DirtyWarning } from '../contract/dirty.js';
 import { UnwindError } from '../contract/errors.js';
 import { findDatabase } from '../catalog/releases.js';
 import { doneSteps, openRuns } from '../journal/runs.js';
-import type { InstanceDatabase } from './database.js';
-import { checkDatabase, verdictFrom } from './dirty-check.js';
-import { reasonOf } from './reasons.js';
+import type { InstanceDatabase } from '../step/database.js';
+import { checkDatabase, verdictFrom } from '../step/dirty-check.js';
+import { reasonOf } from '../step/reasons.js';
 import { surveyDatabase } from './survey.js';
 
 /**

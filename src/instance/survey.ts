@@ -6,9 +6,9 @@ import type { Direction } from '../contract/plan.js';
 import { halfDone, openRuns, type RunRow } from '../journal/runs.js';
 import type { LedgerReading } from '../journal/ledgers/ledger.js';
 import type { AppliedState } from '../plan/applied.js';
-import type { InstanceDatabase } from './database.js';
-import { dirty } from './failures.js';
-import { reasonOf } from './reasons.js';
+import type { InstanceDatabase } from '../step/database.js';
+import { dirty } from '../step/failures.js';
+import { reasonOf } from '../step/reasons.js';
 
 /** What one database says before a plan: read only, nothing is created. */
 export interface Survey {
