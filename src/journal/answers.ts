@@ -14,6 +14,8 @@ export const Answer = {
   incomplete: 'UW006',
   /** The script ended the transaction that was to carry its record. */
   endedTransaction: 'UW007',
+  /** The step before is not done here: commits were lost, and the journal is the position. */
+  behind: 'UW008',
 } as const;
 export type Answer = (typeof Answer)[keyof typeof Answer];
 
@@ -28,6 +30,8 @@ export interface LockHolder {
   readonly since: string | null;
   /** Holds our key (else the product's). */
   readonly ours: boolean;
+  /** Its name carries a token that this database's fence issued: an attempt of ours. */
+  readonly issued: boolean;
   readonly client: string | null;
 }
 
@@ -47,5 +51,7 @@ export interface RawCheck {
   /** The database's clock. */
   readonly at: string;
   readonly nextSeq: number;
+  /** Of the server's WAL: a failover raises it. */
+  readonly timeline: number;
   readonly tookMs: number;
 }

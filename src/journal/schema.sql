@@ -125,6 +125,13 @@ create table if not exists pgunwind.fence (
 );
 insert into pgunwind.fence (one) values (true) on conflict do nothing;
 
+-- Every token that was issued here: a session that carries another is not ours, and nobody ends it.
+create table if not exists pgunwind.issued (
+  token uuid primary key,
+  run uuid not null,
+  at timestamptz not null default clock_timestamp()
+);
+
 -- Release boundaries that this database has passed.
 create table if not exists pgunwind.leg (
   run uuid not null references pgunwind.run,

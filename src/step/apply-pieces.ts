@@ -8,6 +8,7 @@ import type { BegunRow, Intent } from './failures.js';
 import type { AttemptContext, StepOrder } from './order.js';
 import { prepareAlone, proveAlone } from './probe.js';
 import {
+  AS_OURSELVES,
   beginStep,
   beginUnit,
   check,
@@ -15,6 +16,8 @@ import {
   endUnit,
   releaseLocks,
   resumeStep,
+  settingsBefore,
+  takesRoles,
   textOf,
   transaction,
   type LockKey,
@@ -37,7 +40,7 @@ export interface Pieces {
  */
 export async function applyInPieces(pieces: Pieces): Promise<CarriedOut> {
   const { order, session, lock, begun, send } = pieces;
-  const { units, settings } = order.script.facts;
+  const { units } = order.script.facts;
   const notices: Notice[] = [];
   let how = 'ran';
   if (begun === null) {
@@ -48,17 +51,17 @@ export async function applyInPieces(pieces: Pieces): Promise<CarriedOut> {
     how = 'resumed';
   }
   const first = (begun?.unit ?? 0) + 1;
-  const source = Buffer.from(order.script.body, 'utf8');
-  for (const span of begun === null
-    ? []
-    : settings.filter((setting) => setting.end <= (units[first - 1]?.span.start ?? 0))) {
-    await session.client.query(source.subarray(span.start, span.end).toString('utf8'));
+  if (begun !== null) {
+    // What an earlier attempt had set is gone with its session; its role is taken at each unit (asScript).
+    for (const setting of settingsBefore(order, units[first - 1] as Unit)) await session.client.query(setting);
+    if (takesRoles(order)) await session.client.query(AS_OURSELVES);
   }
   for (let at = first; at <= units.length; at += 1) {
     const unit = units[at - 1] as Unit;
     const earlier = begun?.intent?.unit === at ? begun.intent : null;
     const inner: string[] = [beginUnit(order, lock, at)];
     if (unit.kind === 'transaction') {
+      if (takesRoles(order)) inner.push(...settingsBefore(order, unit));
       inner.push(`\n${textOf(order, unit)}\n;`);
     } else if (unit.kind === 'opaque') {
       notices.push(...(await runOpaque(pieces, unit, at, earlier)));
@@ -80,6 +83,15 @@ export async function applyInPieces(pieces: Pieces): Promise<CarriedOut> {
   throw new Error('a script in pieces without a piece; this is a fault of the analysis');
 }
 
+/** The script's own statement under the role that the script has taken by then; records are written as ourselves. */
+async function asScript<T>({ order, session }: Pieces, unit: Unit, work: () => Promise<T>): Promise<T> {
+  if (!takesRoles(order)) return work();
+  for (const setting of settingsBefore(order, unit)) await session.client.query(setting);
+  const result = await work();
+  await session.client.query(AS_OURSELVES);
+  return result;
+}
+
 const WRITE_INTENT = `-- pg-unwind pieces.write-intent
 select pgunwind.write_intent($1, $2, $3, $4, $5)`;
 
@@ -92,7 +104,7 @@ async function runOpaque(pieces: Pieces, unit: Unit, at: number, earlier: Intent
   if (earlier !== null) throw undecided(order, at, 'An earlier attempt died');
   await writeIntent(pieces, { unit: at, kind: 'opaque', table: null, indexes: [] }, []);
   try {
-    return (await send(textOf(order, unit))).notices;
+    return await asScript(pieces, unit, async () => (await send(textOf(order, unit))).notices);
   } catch (error) {
     // Even an error that the server reported may come after a commit inside.
     throw undecided(order, at, 'The script failed', error);
@@ -109,13 +121,20 @@ function undecided(order: StepOrder, at: number, what: string, cause?: unknown):
   );
 }
 
+const WAIT_WITHOUT_END = `-- pg-unwind pieces.wait-without-end
+select current_setting('lock_timeout') as lock, current_setting('client_connection_check_interval') as interval,
+       set_config('lock_timeout', '0', false), set_config('client_connection_check_interval', '0', false)`;
+
+const WAIT_AS_BEFORE = `-- pg-unwind pieces.wait-as-before
+select set_config('lock_timeout', $1, false), set_config('client_connection_check_interval', $2, false)`;
+
 async function runAlone(
   pieces: Pieces,
   unit: Extract<Unit, { kind: 'alone' }>,
   at: number,
   earlier: Intent | null,
 ): Promise<{ relations: readonly number[]; found: boolean; said: readonly Notice[] }> {
-  const { database, order, session, send } = pieces;
+  const { order, session, send } = pieces;
   const before = await prepareAlone(session.client, order, unit.action, earlier);
   if (before.done) return { relations: before.relations, found: true, said: [] };
   if (earlier === null) {
@@ -127,13 +146,13 @@ async function runAlone(
   }
   // The statement waits for transactions, not for relation locks that others queue behind: a lock_timeout would only leave an
   // INVALID index. And it shall end even when we are gone.
-  await session.client.query('set lock_timeout = 0; set client_connection_check_interval = 0');
+  const { rows } = await session.client.query<{ lock: string; interval: string }>(WAIT_WITHOUT_END);
   const said: Notice[] = [];
-  for (const cure of before.cures) said.push(...(await send(cure)).notices);
-  said.push(...(await send(before.instead ?? textOf(order, unit))).notices);
-  await session.client.query(
-    `set lock_timeout = ${database.lockTimeoutMs}; set client_connection_check_interval = default`,
-  );
+  await asScript(pieces, unit, async () => {
+    for (const cure of before.cures) said.push(...(await send(cure)).notices);
+    said.push(...(await send(before.instead ?? textOf(order, unit))).notices);
+  });
+  await session.client.query(WAIT_AS_BEFORE, [rows[0]?.lock, rows[0]?.interval]);
   const relations = await proveAlone(session.client, order, unit.action, before);
   return { relations, found: false, said };
 }

@@ -52,9 +52,12 @@ export async function applyStep(
         const verdict = verdictOf(error, order, OWN_STATEMENTS);
         if (verdict.kind === 'failed') {
           if (verdict.sql !== null) {
-            // The record decides, not the error: the message goes on behind the commit with the next check.
-            await letGo(session);
-            const recorded = await recordOf(session, order);
+            // The record decides, not the error: the message goes on behind the commit with the next check. A session that the
+            // server has ended (57P01) cannot say; then the next attempt looks.
+            const recorded = await letGo(session).then(
+              () => recordOf(session, order),
+              () => null,
+            );
             if (recorded !== null) return foundDone(recorded);
             await recordFailure(database, order, verdict.sql);
           }

@@ -3,7 +3,7 @@ import type { Owner } from '../contract/activities.js';
 import { FailureType, UnwindError } from '../contract/errors.js';
 import { Answer, type LockHolder } from '../journal/answers.js';
 import { readFence } from '../journal/runs.js';
-import { sqlstateOf } from '../postgres/sqlstate.js';
+import { LOCK_NOT_AVAILABLE, sqlstateOf } from '../postgres/sqlstate.js';
 import type { InstanceDatabase } from './database.js';
 import { attemptOf, busy, endBackend } from './fence.js';
 
@@ -28,7 +28,7 @@ select a.pid, to_jsonb(a.backend_start) #>> '{}' as "backendStart", a.applicatio
             and s.intent ->> 'kind' <> 'opaque') as finishing
   from pg_stat_activity a
  where a.datname = current_database()
-   and a.application_name like 'pgu:%'
+   and pgunwind.is_issued(a.application_name)
    and a.pid <> pg_backend_pid()`;
 
 interface SessionRow {
@@ -69,8 +69,17 @@ export async function claimDatabase(
       const answer = await client.query<{ token: string }>(CLAIM, values); // 2
       return (answer.rows[0] as { token: string }).token;
     } catch (error) {
-      if (sqlstateOf(error) === Answer.busy) throw busy(database.name, holdersOf(error));
-      if (sqlstateOf(error) === Answer.incomplete) {
+      const sqlstate = sqlstateOf(error);
+      if (sqlstate === Answer.busy) throw busy(database.name, holdersOf(error));
+      // lock_timeout: a transaction of an earlier claim is still under way (2).
+      if (sqlstate !== null && LOCK_NOT_AVAILABLE.has(sqlstate)) {
+        throw new UnwindError(
+          FailureType.InstanceBusy,
+          `A transaction of an earlier claim on "${database.name}" is still under way. Nothing was changed. Trying again.`,
+          { retryAfterMs: 1_000 },
+        );
+      }
+      if (sqlstate === Answer.incomplete) {
         throw new UnwindError(
           FailureType.JournalIncomplete,
           `The run ${order.run} is not open in the journal of "${database.name}": another run has taken its place, or the database was restored. ` +

@@ -46,9 +46,14 @@ export interface SqlFailure {
   readonly detail: string | null;
 }
 
-/** @param own statements of ours in the message before the script's first. */
+/**
+ * @param own statements of ours in the message before the script's first.
+ * @throws whatever is neither the server's answer nor a lost session: a cancellation, a fault of our own.
+ */
 export function verdictOf(error: unknown, order: StepOrder, own: number): Verdict {
+  if (error instanceof UnwindError) return failed(error, sqlOf(error.cause, order, own));
   const cause = error instanceof MessageError ? error.cause : error;
+  if (!isOfTheDriver(error, cause)) throw error;
   const completed = error instanceof MessageError ? error.completed : 0;
   const sqlstate = sqlstateOf(cause);
   if (!(cause instanceof pg.DatabaseError) || sqlstate === null) {
@@ -87,6 +92,14 @@ export function verdictOf(error: unknown, order: StepOrder, own: number): Verdic
             'Abort this run and start again: the new one plans from journal and ledger.',
         ),
       );
+    case Answer.behind:
+      return failed(
+        new UnwindError(
+          FailureType.JournalBehind,
+          `The journal of "${order.database}" says that ${cause.message}, which this run had seen done: a failover lost commits. Nothing was ` +
+            'changed. Journal, ledger and schema are behind together; the run goes back to where they stand.',
+        ),
+      );
     case Answer.endedTransaction:
       return failed(
         new UnwindError(
@@ -98,6 +111,22 @@ export function verdictOf(error: unknown, order: StepOrder, own: number): Verdic
     default:
       return sqlFailure(cause, sqlstate, order, Math.max(1, completed - own + 1));
   }
+}
+
+/** node-postgres reports a dropped socket as a bare `Error`; what we throw ourselves, and faults of the code, have other names. */
+function isOfTheDriver(error: unknown, cause: unknown): boolean {
+  return (
+    error instanceof MessageError ||
+    cause instanceof pg.DatabaseError ||
+    (cause instanceof Error && cause.name === 'Error')
+  );
+}
+
+/** The server's own words behind an error that has its name already (a part that commits inside, and failed). */
+function sqlOf(cause: unknown, order: StepOrder, own: number): SqlFailure | null {
+  if (!(cause instanceof MessageError)) return null;
+  const verdict = verdictOf(cause, order, own);
+  return verdict.kind === 'failed' ? verdict.sql : null;
 }
 
 export function dirty(database: string, reasons: readonly ReturnType<typeof reasonOf>[]): UnwindError {

@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { FailureType, UnwindError } from '../contract/errors.js';
 import type { LockHolder } from '../journal/answers.js';
 import type { SessionPool } from '../postgres/session-pool.js';
+import { classify, sqlstateOf } from '../postgres/sqlstate.js';
 import { describeHolder } from './reasons.js';
 
 const PREFIX = 'pgu';
@@ -50,10 +51,15 @@ export async function clearTheWay(
 ): Promise<void> {
   for (const holder of holders) {
     const theirs = attemptOf(holder.application);
-    if (theirs === null) throw busy(database, holders);
+    if (theirs === null || !holder.issued) throw busy(database, holders);
     if (newestToken !== mine.token) throw stale(database);
     if (theirs.token === mine.token && theirs.attempt >= mine.attempt) throw stale(database);
-    if (finishing !== null && holder.pid === finishing.pid && holder.state === 'active') {
+    if (
+      finishing !== null &&
+      holder.pid === finishing.pid &&
+      holder.backendStart === finishing.backendStart &&
+      holder.state === 'active'
+    ) {
       waiting(`the index statement of an earlier attempt still runs in process ${holder.pid}`);
       throw busy(database, holders);
     }
@@ -85,7 +91,7 @@ export function busy(database: string, holders: readonly LockHolder[]): UnwindEr
 const CANCEL = `-- pg-unwind fence.cancel
 select pg_cancel_backend(a.pid)
   from pg_stat_activity a
- where a.pid = $1 and ($2::text is null or to_jsonb(a.backend_start) #>> '{}' = $2)`;
+ where a.pid = $1 and ($2::timestamptz is null or a.backend_start = $2)`;
 
 const TERMINATE = CANCEL.replace('fence.cancel', 'fence.terminate').replace(
   'pg_cancel_backend',
@@ -95,7 +101,7 @@ const TERMINATE = CANCEL.replace('fence.cancel', 'fence.terminate').replace(
 const IS_THERE = `-- pg-unwind fence.is-there
 select exists (
   select from pg_stat_activity a
-   where a.pid = $1 and ($2::text is null or to_jsonb(a.backend_start) #>> '{}' = $2)) as there`;
+   where a.pid = $1 and ($2::timestamptz is null or a.backend_start = $2)) as there`;
 
 /**
  * Cancels, then terminates (an idle transaction ignores a cancel), then waits until that very backend is gone: pid and start
@@ -109,10 +115,20 @@ export async function endBackend(
 ): Promise<void> {
   const values = [pid, backendStart];
   const there = async () => (await client.query<{ there: boolean }>(IS_THERE, values)).rows[0]?.there === true;
-  await client.query(CANCEL, values);
-  if (!(await there())) return;
-  await pause(200);
-  await client.query(TERMINATE, values);
+  try {
+    await client.query(CANCEL, values);
+    if (!(await there())) return;
+    await pause(200);
+    await client.query(TERMINATE, values);
+  } catch (error) {
+    if (sqlstateOf(error) === null || classify(sqlstateOf(error) as string) !== 'permission') throw error;
+    throw new UnwindError(
+      FailureType.InstanceBusy,
+      `Process ${pid} is an earlier attempt of ours under another role, which this one may not end (SQLSTATE ${sqlstateOf(error)}). ` +
+        'Nothing was changed. End it on the server (pg_terminate_backend), or grant pg_signal_backend; trying again.',
+      { retryAfterMs: 5_000, details: { pid } },
+    );
+  }
   for (let waited = 0; await there(); waited += 50) {
     if (waited > 30_000) {
       throw new UnwindError(

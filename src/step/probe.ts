@@ -35,6 +35,16 @@ select i.indexrelid as oid, c.relname as name, i.indexrelid::regclass::text as q
  where i.indrelid = $1
  order by i.indexrelid`;
 
+/** REINDEX goes down to partitions and TOAST tables. */
+const INDEXES_BELOW = INDEXES_OF.replace('probe.indexes', 'probe.indexes-below').replace(
+  'i.indrelid = $1',
+  `i.indrelid in (
+    select t.oid
+      from pg_class r
+     cross join lateral (values (r.oid), (r.reltoastrelid)) as t (oid)
+     where r.oid = $1 or r.oid in (select p.relid from pg_partition_tree($1) p))`,
+);
+
 const TABLE_OF_INDEX = `-- pg-unwind probe.table-of-index
 select i.indexrelid as index, i.indrelid as table from pg_index i where i.indexrelid = to_regclass($1)`;
 
@@ -95,7 +105,7 @@ export async function prepareAlone(
     case 'reindex': {
       const table = await tableOf(client, action);
       if (table === null) return NOTHING;
-      const now = await indexesOf(client, table);
+      const now = await indexesOf(client, table, INDEXES_BELOW);
       const before = earlier === null ? now.map((index) => index.oid) : earlier.indexes;
       const leftovers = now.filter(
         (index) => !before.includes(index.oid) && !index.valid && /_cc(new|old)\d*$/.test(index.name),
@@ -113,9 +123,9 @@ export async function prepareAlone(
         quoted(action.partition),
         quoted(action.parent),
       ]);
-      const relations = [await oidOf(client, action.partition), await oidOf(client, action.parent)].filter(
-        (oid) => oid !== null,
-      );
+      const partition = await oidOf(client, action.partition);
+      const relations =
+        partition === null ? [] : [partition, ...(await indexesOf(client, partition)).map((index) => index.oid)];
       if (rows[0] === undefined) return { ...NOTHING, done: earlier !== null, relations };
       return {
         ...NOTHING,
@@ -156,11 +166,18 @@ export async function proveAlone(
     return before.relations;
   }
   if (action.kind === 'reindex' && before.table !== null) {
-    const now = await indexesOf(client, before.table);
+    const now = await indexesOf(client, before.table, INDEXES_BELOW);
     return [...new Set([...before.relations, ...now.map((index) => index.oid)])];
+  }
+  if (action.kind === 'repeatable') {
+    const { rows } = await client.query<{ relations: number[] }>(REWRITTEN, [order.run, order.seq]);
+    return rows[0]?.relations ?? [];
   }
   return before.relations;
 }
+
+const REWRITTEN = `-- pg-unwind probe.rewritten
+select pgunwind.rewritten_relations($1, $2) as relations`;
 
 function notShown(order: StepOrder, what: string, found: string): UnwindError {
   return new UnwindError(
@@ -181,8 +198,8 @@ async function tableOf(
   return rows[0]?.table ?? null;
 }
 
-async function indexesOf(client: pg.ClientBase, table: number): Promise<IndexRow[]> {
-  return (await client.query<IndexRow>(INDEXES_OF, [table])).rows;
+async function indexesOf(client: pg.ClientBase, table: number, query = INDEXES_OF): Promise<IndexRow[]> {
+  return (await client.query<IndexRow>(query, [table])).rows;
 }
 
 async function oidOf(client: pg.ClientBase, name: ObjectName): Promise<number | null> {

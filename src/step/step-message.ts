@@ -13,7 +13,7 @@ export interface LockKey {
 const literal = (value: string) => pg.escapeLiteral(value);
 
 /** Leaves whatever role the script took, so that the record is written as ourselves. */
-const AS_OURSELVES = 'reset session authorization; reset role;';
+export const AS_OURSELVES = 'reset session authorization; reset role;';
 
 const BEGIN = 'begin isolation level read committed;';
 
@@ -69,6 +69,18 @@ export function textOf(order: StepOrder, unit: Unit): string {
   return Buffer.from(order.script.body, 'utf8').subarray(unit.span.start, unit.span.end).toString('utf8');
 }
 
+/** The script's session settings before a unit: gone with the session of an earlier attempt, its role with each record of ours. */
+export function settingsBefore(order: StepOrder, unit: Unit): readonly string[] {
+  const source = Buffer.from(order.script.body, 'utf8');
+  return order.script.facts.settings
+    .filter((span) => span.end <= unit.span.start)
+    .map((span) => `${source.subarray(span.start, span.end).toString('utf8')};`);
+}
+
+export function takesRoles(order: StepOrder): boolean {
+  return order.script.facts.notes.some((note) => note.code === 'setsRole');
+}
+
 /** `⏎text⏎;`: a comment at the end of the text must not swallow what follows. */
 const framed = (text: string) => (text.trim() === '' ? '' : `\n${text}\n;\n`);
 
@@ -108,16 +120,9 @@ export function segmentedMessage(
     BEGIN,
     start.kind === 'begin' ? beginStep(order, lock, start.check) : resumeStep(order, lock, start.earlier),
   ];
-  const source = Buffer.from(order.script.body, 'utf8');
-  // What an earlier attempt had set before this unit is gone with its session.
-  const settingsBefore = (unit: Unit) =>
-    settings
-      .filter((span) => span.end <= unit.span.start)
-      .map((span) => `${source.subarray(span.start, span.end).toString('utf8')};`);
-  const takesRoles = order.script.facts.notes.some((note) => note.code === 'setsRole');
   for (let at = first; at <= units.length; at += 1) {
     const unit = units[at - 1] as Unit;
-    if (at === first ? start.kind === 'resume' : takesRoles) parts.push(...settingsBefore(unit));
+    if (at === first ? start.kind === 'resume' : takesRoles(order)) parts.push(...settingsBefore(order, unit));
     parts.push(framed(textOf(order, unit)));
     if (at < units.length) parts.push(endUnit(order, at), 'commit and chain;', beginUnit(order, lock, at + 1));
   }
