@@ -6,12 +6,12 @@ import type { ActivityDeps } from './deps.js';
 const RIDING_MS = 1_000;
 
 export function createCheckDirty({ instances, verdicts, log }: ActivityDeps): Activities['checkDirty'] {
-  return async ({ instance, run, database: name, nextSeq }) => {
+  return async ({ instance, run, database: name, nextSeq, timeline }) => {
     const riding = verdicts.recall(run, name, nextSeq, RIDING_MS);
-    if (riding !== null) return verdictFrom(riding, name);
+    if (riding !== null) return verdictFrom(riding, name, timeline);
     const raw = await checkDatabase(instances.open(instance).database(name), run, nextSeq);
     verdicts.keep(run, name, raw);
-    const verdict = verdictFrom(raw, name);
+    const verdict = verdictFrom(raw, name, timeline);
     if (!verdict.clean) {
       log.warn(
         { instance, run, database: name, nextSeq },

@@ -120,6 +120,8 @@ export interface CheckDirtyInput {
   /** The step that would come next; one past the last for the final check. */
   readonly nextSeq: number;
   readonly token: string;
+  /** The highest timeline that this run has seen of this database: a lower one is an old primary. Null: none yet. */
+  readonly timeline: number | null;
 }
 
 export interface CheckVerdict {
@@ -129,6 +131,8 @@ export interface CheckVerdict {
   /** `quiet`: no one else had a transaction id · `counted`: catalogs compared · `baseline`: nothing to compare with yet. */
   readonly how: 'quiet' | 'counted' | 'baseline';
   readonly tookMs: number;
+  /** Of the server's WAL; a failover raises it. */
+  readonly timeline: number;
 }
 
 export interface ApplyMigrationInput {

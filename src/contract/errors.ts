@@ -42,6 +42,8 @@ export const FailureType = {
   TransactionPooler: 'TransactionPooler',
   /** The journal has no such plan, run or script. */
   JournalIncomplete: 'JournalIncomplete',
+  /** The journal lacks steps that the run has seen done: a failover lost commits. The run goes back to the journal's position. */
+  JournalBehind: 'JournalBehind',
   /** The server is a standby, an older timeline, or another cluster than the one the run began on. */
   WrongServer: 'WrongServer',
   /** An error of pg-unwind itself that has no name here. */

@@ -3,7 +3,7 @@ import type { Catalog } from '../contract/catalog.js';
 import { type DirtyReason, type DirtyWarning } from '../contract/dirty.js';
 import { UnwindError } from '../contract/errors.js';
 import { findDatabase } from '../catalog/releases.js';
-import { doneSteps, openRuns } from '../journal/runs.js';
+import { doneSteps } from '../journal/runs.js';
 import type { InstanceDatabase } from '../step/database.js';
 import { checkDatabase, verdictFrom } from '../step/dirty-check.js';
 import { reasonOf } from '../step/reasons.js';
@@ -27,9 +27,7 @@ export async function checkIdle(database: InstanceDatabase, catalog: Catalog): P
   if (unknown.length > 0) return verdict([reasonOf({ code: 'unknownAppliedId', data: unknown }, database.name)], began);
   const open = runs.find((run) => run.claimed);
   if (open === undefined) return verdict([], began);
-  const done = await database.sessions.withSession(async ({ client }) =>
-    (await openRuns(client)).some((run) => run.run === open.run) ? doneSteps(client, open.run) : new Set<number>(),
-  );
+  const done = await database.sessions.withSession(({ client }) => doneSteps(client, open.run));
   return verdictFrom(await checkDatabase(database, open.run, Math.max(0, ...done) + 1), database.name);
 }
 
@@ -40,6 +38,7 @@ function verdict(reasons: readonly DirtyReason[], began: number): CheckVerdict {
     reasons,
     warnings,
     how: 'baseline',
+    timeline: 0,
     tookMs: Math.round(performance.now() - began),
   };
 }

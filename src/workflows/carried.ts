@@ -16,6 +16,7 @@ export interface Carried {
   readonly tokens: Readonly<Record<DatabaseName, string>>;
   /** Databases that wait for a person go on waiting: no claim, no step. */
   readonly parked: readonly Parked[];
+  readonly timelines: Readonly<Record<DatabaseName, number>>;
   readonly decisions: readonly Decision[];
   readonly warnings: readonly (readonly [key: string, text: string])[];
   readonly drift: Readonly<Record<DatabaseName, readonly string[]>>;
@@ -30,6 +31,7 @@ const carriedSchema = z.looseObject({
   verified: z.int().nonnegative(),
   tokens: z.record(z.string(), z.string()),
   parked: z.array(z.unknown()),
+  timelines: z.record(z.string(), z.number()),
   decisions: z.array(z.unknown()),
   warnings: z.array(z.tuple([z.string(), z.string()])),
   drift: z.record(z.string(), z.array(z.string())),

@@ -18,25 +18,77 @@ export async function unwindDatabase(
   plan: PlanId,
   leg: number,
   database: DatabaseName,
-  steps: readonly StepRef[],
+  planned: readonly StepRef[],
 ): Promise<void> {
   const { progress } = run;
-  for (const step of steps.filter(({ done }) => !done)) {
+  let steps = planned;
+  for (let at = 0; at < steps.length;) {
+    const step = steps[at] as StepRef;
+    if (step.done) {
+      at += 1;
+      continue;
+    }
     if (isStopping(run)) return;
     progress.current.set(database, step);
     // The check is part of what is tried again: whatever parked a step may have changed the database.
     const outcome = await untilDone(run, { database, step, claims: [database] }, async () => {
       await expectClean(run, plan, database, step.seq);
       if (isStopping(run)) return undefined;
-      return applyStep(run, plan, leg, database, step);
+      return applyOrGoBack(run, plan, leg, database, step);
     });
     if (!outcome) return;
     const legProgress = progress.legs[leg];
-    if (legProgress) legProgress.done[database] = (legProgress.done[database] ?? 0) + 1;
-    noteOutcome(run, database, step, outcome);
+    if ('steps' in outcome) {
+      steps = outcome.steps;
+      at = 0;
+      if (legProgress) legProgress.done[database] = steps.filter(({ done }) => done).length;
+      warn(
+        progress,
+        `${database} behind`,
+        `${database}: a failover lost commits; the lost steps of leg ${leg + 1} were run again`,
+      );
+    } else {
+      at += 1;
+      if (legProgress) legProgress.done[database] = (legProgress.done[database] ?? 0) + 1;
+      noteOutcome(run, database, step, outcome);
+    }
     run.show();
   }
   progress.current.delete(database);
+}
+
+/**
+ * The journal is the position: where it is behind what this run has seen done, a failover lost commits, and the run goes back
+ * to the first step of the leg that the journal does not call done. Behind the leg's beginning lies a closed boundary: then
+ * nothing is gained by going back, and the run parks.
+ */
+async function applyOrGoBack(
+  run: Run,
+  plan: PlanId,
+  leg: number,
+  database: DatabaseName,
+  step: StepRef,
+): Promise<StepOutcome | { readonly steps: readonly StepRef[] }> {
+  try {
+    return await applyStep(run, plan, leg, database, step);
+  } catch (error) {
+    if (!(error instanceof Stuck) || error.failure !== FailureType.JournalBehind) throw error;
+    const { progress, proxies } = run;
+    const input = { instance: progress.input.instance, run: progress.run, plan, leg };
+    const read = await during('plan', () => unlessAborted(run, () => proxies.readLeg(input)));
+    const steps = read.steps[database] ?? [];
+    const first = steps.find(({ done }) => !done);
+    if (first === undefined || first.seq >= step.seq) {
+      throw new Stuck(
+        'step',
+        FailureType.JournalBehind,
+        `The journal of "${database}" lacks steps of an earlier release that this run has closed: a failover lost commits behind a ` +
+          `boundary that the other databases have passed. Nothing was changed. Send the update "abort" and start again: the new run ` +
+          `plans from where each database really stands.`,
+      );
+    }
+    return { steps };
+  }
 }
 
 /**
@@ -60,7 +112,8 @@ export async function expectClean(run: Run, plan: PlanId, database: DatabaseName
 async function check(run: Run, plan: PlanId, database: DatabaseName, nextSeq: number): Promise<CheckVerdict> {
   const { progress, proxies } = run;
   const token = progress.tokens.get(database) ?? ''; // '' where nothing is claimed: the check of an instance that is there already
-  const input = { instance: progress.input.instance, run: progress.run, plan, database, nextSeq, token };
+  const timeline = progress.timelines.get(database) ?? null;
+  const input = { instance: progress.input.instance, run: progress.run, plan, database, nextSeq, token, timeline };
   try {
     return await proxies.checkDirtyLocally(input);
   } catch (error) {

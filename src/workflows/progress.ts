@@ -41,6 +41,8 @@ export interface Progress {
   readonly parked: Map<string, Parked>;
   readonly current: Map<DatabaseName, StepRef>;
   readonly lastCheck: Map<DatabaseName, NonNullable<DatabaseProgress['lastCheck']>>;
+  /** The highest timeline seen of each database's server. */
+  readonly timelines: Map<DatabaseName, number>;
   readonly decisions: Decision[];
   /** By what they are about, so that a warning of each check is one line and not three hundred. */
   readonly warnings: Map<string, string>;
@@ -71,6 +73,7 @@ export function startProgress(direction: Direction, input: UnwindInput, carried:
     parked: new Map(carried?.parked.map((entry) => [entry.database ?? '', entry])),
     current: new Map(),
     lastCheck: new Map(),
+    timelines: new Map(Object.entries(carried?.timelines ?? {})),
     decisions: [...(carried?.decisions ?? [])],
     warnings: new Map(carried?.warnings),
     drift: new Map(Object.entries(carried?.drift ?? {})),
@@ -112,6 +115,7 @@ export function carriedOf(progress: Progress, plan: PlanSummary): Carried {
     verified: progress.verified,
     tokens: Object.fromEntries(progress.tokens),
     parked: [...progress.parked.values()],
+    timelines: Object.fromEntries(progress.timelines),
     decisions: progress.decisions,
     warnings: [...progress.warnings],
     drift: Object.fromEntries(progress.drift),
@@ -150,6 +154,8 @@ export function warn(progress: Progress, about: string, text: string): void {
 
 export function noteCheck(progress: Progress, database: DatabaseName, verdict: CheckVerdict): void {
   progress.lastCheck.set(database, { clean: verdict.clean, how: verdict.how, at: now() });
+  const seen = progress.timelines.get(database) ?? 0;
+  if (verdict.clean && verdict.timeline > seen) progress.timelines.set(database, verdict.timeline);
   for (const { code, text } of verdict.warnings) warn(progress, `${database} ${code}`, text);
 }
 

@@ -30,6 +30,8 @@ export class FakeInstance {
   readonly tokens = new Map<DatabaseName, string>();
   readonly decisions: RecordDecisionInput[] = [];
   readonly localChecks: boolean[] = [];
+  readonly timelinesSeen: (number | null)[] = [];
+  timeline = 1;
   ended: string | null = null;
   claims = 0;
   approved = false;
@@ -123,11 +125,13 @@ export class FakeInstance {
 
     checkDirty: (input) => {
       this.localChecks.push(Context.current().info.isLocal);
+      this.timelinesSeen.push(input.timeline);
       return this.#call('checkDirty', `${input.database} ${input.nextSeq}`, async () => ({
         clean: true,
         reasons: [],
         warnings: [],
         how: 'quiet' as const,
+        timeline: this.timeline,
         tookMs: 0.1,
       }));
     },
@@ -140,7 +144,7 @@ export class FakeInstance {
           throw failure('StepFailed', `unexpected activity id ${activityId}`);
         }
         if (input.seq > 1 && !this.done.has(`${input.database} ${input.seq - 1}`)) {
-          throw failure('StepFailed', `step ${input.seq} came before step ${input.seq - 1}`);
+          throw failure('JournalBehind', `step ${input.seq - 1} is not done`);
         }
         const how = this.done.has(`${input.database} ${input.seq}`) ? ('foundDone' as const) : ('ran' as const);
         this.done.add(`${input.database} ${input.seq}`);
@@ -213,7 +217,7 @@ export function dirty(database: DatabaseName): Twist {
     evidence: 'pg_class has 1 row more than our own transactions explain',
     remedy: 'drop table public.surprise;',
   };
-  return () => ({ clean: false, reasons: [reason], warnings: [], how: 'counted', tookMs: 3.4 });
+  return () => ({ clean: false, reasons: [reason], warnings: [], how: 'counted', tookMs: 3.4, timeline: 1 });
 }
 
 /** Holds an activity until `open()`; `reached` resolves when it is there. */

@@ -189,3 +189,42 @@ test('retryStep works where its record cannot be written, and the report says so
     warnings: [expect.stringContaining('the server is a standby')],
   });
 });
+
+test('after a failover that lost commits inside the leg, the lost steps run again by themselves', async () => {
+  const instance = threeSteps();
+  instance.next('checkDirty frontend 3', async (work) => {
+    instance.done.delete('frontend 2'); // the promoted standby never had them
+    instance.done.delete('frontend 1');
+    instance.timeline = 2;
+    return work();
+  });
+  const { report } = await harness.start(instance);
+
+  expect(await report).toMatchObject({ outcome: 'completed', stepsDone: 3, stepsTotal: 3 });
+  expect(instance.calls.filter((call) => call.startsWith('done '))).toEqual([
+    'done frontend 1',
+    'done frontend 2',
+    'done frontend 1',
+    'done frontend 2',
+    'done frontend 3',
+  ]);
+  expect(Math.max(...instance.timelinesSeen.map((seen) => seen ?? 0)), 'the run remembers the newer timeline').toBe(2);
+});
+
+test('commits that were lost behind a closed boundary park the run with the way out', async () => {
+  const instance = new FakeInstance([
+    { release: 'v6.0.0', steps: { frontend: ['m3'] } },
+    { release: 'v5.0.0', steps: { frontend: ['m2', 'm1'] } },
+  ]);
+  instance.next('checkDirty frontend 2', async (work) => {
+    instance.done.delete('frontend 1');
+    return work();
+  });
+  const { inState, update, report } = await harness.start(instance);
+
+  const parked = await inState('needsOperator');
+  expect(parked.parked).toMatchObject([{ during: 'step', failure: 'JournalBehind', seq: 2 }]);
+  expect(parked.parked[0]?.message).toContain('abort');
+  await update('abort', { by: 'ann' });
+  expect(await report).toMatchObject({ outcome: 'aborted' });
+});
