@@ -50,7 +50,7 @@ export async function runWorker({ config, env, log, signal, onReady }: WorkerDep
         // Cancellation travels with heartbeats: the default throttle makes a cancel take 80 % of the heartbeat timeout.
         maxHeartbeatThrottleInterval: '1s',
         // How long a workflow task waits for this worker's cache when the worker is dead: a part of every resume after a kill.
-        stickyQueueScheduleToStartTimeout: '5s',
+        stickyQueueScheduleToStartTimeout: '2s',
       });
       const stop = () => worker.shutdown();
       const running = worker.run();

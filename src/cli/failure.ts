@@ -1,5 +1,6 @@
 import { redact } from '../config/secrets.js';
 import { ExitCode, FATAL, FailureType, UnwindError } from '../contract/errors.js';
+import { workflowIdOf } from '../contract/ids.js';
 
 /** Failures that only the shell command knows; beside FailureType, the `code` of `--json` errors. */
 export const CliFailure = {
@@ -44,6 +45,15 @@ export class CommandError extends Error {
     this.code = code;
     this.details = options.details ?? {};
   }
+}
+
+export function noWorker(instance: string, taskQueue: string, cause?: unknown): CommandError {
+  return new CommandError(
+    CliFailure.NoWorker,
+    `No worker answers for ${instance} on the task queue "${taskQueue}". The run is safe and waits for one. ` +
+      `Start one with "pg-unwind worker".`,
+    { details: { workflowId: workflowIdOf(instance), taskQueue }, ...(cause === undefined ? {} : { cause }) },
+  );
 }
 
 /** What is printed of a failure; the shape under `error` with `--json`. */

@@ -51,5 +51,5 @@ function logModeIn(words: readonly string[]): string | undefined {
 
 function packageVersion(): string {
   const file = new URL('../../package.json', import.meta.url); // the same distance from src/cli and from dist/cli
-  return String((JSON.parse(readFileSync(file, 'utf8')) as { version?: unknown }).version ?? '0.0.0');
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version; // our own file
 }

@@ -155,8 +155,9 @@ function lossMarked(step: PlannedStep, colors: Terminal['colors']): string {
 const WARNINGS_SHOWN = 20;
 
 function warningLines(view: PlanView, colors: Terminal['colors']): string[] {
+  const inPlan = new Set(view.plan.warnings.map(({ text }) => text));
   const texts = [
-    ...view.warnings,
+    ...view.warnings.filter((text) => !inPlan.has(text)),
     ...view.plan.warnings.map(({ database, migration, text }) =>
       [database, migration].filter((part) => part !== null).join(' ') === '' || text.includes(migration ?? '\0')
         ? text

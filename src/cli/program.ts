@@ -57,14 +57,11 @@ export async function parseCommandLine(
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return { kind: 'answered' };
     const said = complaints.join('\n').replace(/^error: /, '') || error.message;
-    // Without any command commander prints the whole help as its complaint: that is an answer, only not to a question.
-    throw new CommandError(
-      CliFailure.Usage,
-      `${said}\nNothing was done. See "pg-unwind ${helpPath(words, specs)}--help".`,
-      {
-        cause: error,
-      },
-    );
+    const message =
+      error.code === 'commander.help' // a group or the program itself without a command: its whole help is the complaint
+        ? `No command was given.\n\n${said}`
+        : `${said}\nNothing was done. See "pg-unwind ${helpPath(words, specs)}--help".`;
+    throw new CommandError(CliFailure.Usage, message, { cause: error });
   }
   return parsed;
 }

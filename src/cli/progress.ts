@@ -45,7 +45,7 @@ export function progressBlock(status: StatusReport, terminal: Terminal, elapsedM
   const { colors } = terminal;
   const arrow = status.direction === 'down' ? '↓' : '↑';
   const title =
-    `${colors.bold(status.instance)} ${status.from ?? '?'} ${arrow} ${status.to}  ` +
+    `${colors.bold(status.instance)} ${status.from === null ? '' : `${status.from} `}${arrow} ${status.to}  ` +
     [paintState(status.state, colors), legText(status), stepsText(status), durationText(elapsedMs)]
       .filter((part) => part !== '')
       .join(' · ');
@@ -100,7 +100,7 @@ export function waitingLines(status: StatusReport, colors: Terminal['colors']): 
     return [
       '',
       colors.yellow(`${status.instance} waits for consent to plan ${status.plan ?? '?'}`),
-      ...(status.waitingFor === null ? [] : [status.waitingFor]),
+      ...(status.waitingFor === null ? [] : [`It waits for ${status.waitingFor}.`]),
       'What it destroys:',
       `  pg-unwind plan ${status.instance} --to ${status.to}${status.direction === 'up' ? ' --up' : ''}`,
       'Consent to exactly this plan, or give up:',
@@ -114,7 +114,7 @@ export function waitingLines(status: StatusReport, colors: Terminal['colors']): 
     '',
     colors.yellow(`${status.instance} needs an operator`),
     ...status.parked.flatMap((it) => parkedLines(it)),
-    ...(status.parked.length === 0 && status.waitingFor !== null ? [status.waitingFor] : []),
+    ...(status.parked.length === 0 && status.waitingFor !== null ? [`It waits for ${status.waitingFor}.`] : []),
     'When the cause is gone, go on; or end the run where it stands:',
     ...retryCommands(status, several),
     `  pg-unwind abort ${status.instance}`,

@@ -14,7 +14,7 @@ import { UnwindError } from '../contract/errors.js';
 import { workflowIdOf, type WorkflowType } from '../contract/ids.js';
 import type { UnwindInput } from '../contract/input.js';
 import { QueryName, type StatusReport, type UnwindReport } from '../contract/messages.js';
-import { CliFailure, CommandError, isFailureType } from './failure.js';
+import { CliFailure, CommandError, isFailureType, noWorker } from './failure.js';
 
 const GRPC = { unavailable: 14, deadlineExceeded: 4, failedPrecondition: 9, cancelled: 1 } as const;
 const QUERY_DEADLINE_MS = 3_000;
@@ -137,15 +137,6 @@ function noRun(instance: string, namespace: string, cause: unknown): CommandErro
     `Temporal's namespace "${namespace}" knows no open run of ${instance} (${workflowIdOf(instance)}). Nothing was done. ` +
       `Start one with "pg-unwind downgrade ${instance} --to <release>".`,
     { details: { workflowId: workflowIdOf(instance), namespace }, cause },
-  );
-}
-
-export function noWorker(instance: string, taskQueue: string, cause?: unknown): CommandError {
-  return new CommandError(
-    CliFailure.NoWorker,
-    `No worker answers for ${instance} on the task queue "${taskQueue}". The run is safe and waits for one. ` +
-      `Start one with "pg-unwind worker".`,
-    { details: { workflowId: workflowIdOf(instance), taskQueue }, ...(cause === undefined ? {} : { cause }) },
   );
 }
 

@@ -4,11 +4,10 @@ import { openCatalog } from '../catalog/store.js';
 import { findInstance } from '../config/instances.js';
 import { loadConfig } from '../config/load.js';
 import type { Config } from '../config/schema.js';
-import { createEngine, type Engine } from '../step/engine.js';
-import { connect } from '../temporal/connection.js';
+import { createEngine, type Engine } from '../instance/engine.js';
 import type { Invocation } from './command.js';
 import { createLog } from './log.js';
-import { createRuns, type Runs } from './runs.js';
+import type { Runs } from './runs.js';
 
 /** @throws UnwindError InvalidConfig, naming every problem of the file. */
 export function openConfig({ configFile, env }: Invocation): Config {
@@ -29,6 +28,7 @@ export async function withTemporal<T>(
   work: (session: TemporalSession) => Promise<T>,
 ): Promise<T> {
   const config = openConfig(invocation);
+  const { connect } = await import('../temporal/connection.js'); // half a second of native code, for those who need it
   const { close, ...connected } = await connect(config.temporal, { env: invocation.env });
   try {
     return await work({ config, ...connected });
@@ -47,6 +47,7 @@ export async function withRuns<T>(
   work: (runs: Runs) => Promise<T>,
 ): Promise<T> {
   findInstance(openConfig(invocation), instance);
+  const { createRuns } = await import('./runs.js');
   return withTemporal(invocation, ({ client, namespace, config }) =>
     work(createRuns({ client, namespace, taskQueue: config.temporal.taskQueue })),
   );
@@ -56,6 +57,7 @@ export async function withRuns<T>(
 export async function withEngine<T>(invocation: Invocation, work: (engine: Engine) => Promise<T>): Promise<T> {
   const engine = createEngine({
     config: openConfig(invocation),
+    env: invocation.env,
     log: createLog(invocation.logMode, invocation.terminal.err),
   });
   try {

@@ -2,8 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { switchOption, type CommandSpec } from '../command.js';
-import { tellStory } from '../example/story.js';
-import { createStops } from '../example/servers.js';
+import { createStops } from '../example/stops.js';
 import { formatFailure, exitCodeOf } from '../failure.js';
 import { DETACHED } from '../follow.js';
 import { onInterrupt } from '../interrupt.js';
@@ -18,6 +17,7 @@ export const demoCommand: CommandSpec = {
   examples: ['demo', 'demo --exit'],
   withoutConfig: true,
   async run({ options, terminal, env, logMode }) {
+    const { tellStory } = await import('../example/story.js');
     const interrupt = onInterrupt();
     const stops = createStops();
     const folder = await mkdtemp(path.join(tmpdir(), 'pg-unwind-demo-'));

@@ -2,14 +2,15 @@ import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import getPort from 'get-port';
+import type { Logger } from 'pino';
 import { loadConfig } from '../../config/load.js';
 import type { Config } from '../../config/schema.js';
 import { ExitCode, FailureType, UnwindError } from '../../contract/errors.js';
 import { workflowIdOf } from '../../contract/ids.js';
 import type { EmbeddedPostgresOptions } from '../../postgres/embedded.js';
 import type { CommandSpec, Invocation } from '../command.js';
-import { createStops, startServers, type Servers } from '../example/servers.js';
-import { setUpShop } from '../example/shop.js';
+import type { Servers } from '../example/servers.js';
+import { createStops, type Stops } from '../example/stops.js';
 import { CliFailure, CommandError } from '../failure.js';
 import { DETACHED } from '../follow.js';
 import { onInterrupt } from '../interrupt.js';
@@ -54,15 +55,11 @@ function interruptGrace(): Promise<number> {
   return new Promise((resolve) => setTimeout(() => resolve(DETACHED), 60_000).unref());
 }
 
-async function serve(
-  invocation: Invocation,
-  stops: ReturnType<typeof createStops>,
-  log: ReturnType<typeof createLog>,
-  signal: AbortSignal,
-): Promise<number> {
+async function serve(invocation: Invocation, stops: Stops, log: Logger, signal: AbortSignal): Promise<number> {
   const { terminal, env } = invocation;
   const own = ownConfig(invocation);
   terminal.out('Starting Postgres and Temporal …');
+  const { startServers } = await import('../example/servers.js');
   const servers = await startServers(stops, {
     postgres: await postgresOptions(terminal.err),
     temporal: { ...temporalPort(own), say: terminal.err },
@@ -111,6 +108,7 @@ async function postgresOptions(say: (line: string) => void): Promise<EmbeddedPos
 }
 
 async function exampleConfig(servers: Servers, env: NodeJS.ProcessEnv) {
+  const { setUpShop } = await import('../example/shop.js');
   const shop = await setUpShop({ folder: FOLDER, instance: INSTANCE, ...servers });
   const config = loadConfig(shop.configFile, { env });
   const input = JSON.stringify({ instance: INSTANCE, to: shop.oldest });

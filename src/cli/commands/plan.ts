@@ -1,5 +1,5 @@
 import { ExitCode } from '../../contract/errors.js';
-import { argument, requiredOption, switchOption, type CommandSpec, type Invocation } from '../command.js';
+import { argument, requiredOption, switchOption, type CommandSpec } from '../command.js';
 import { formatPlan } from '../plan-text.js';
 import { withEngine } from '../session.js';
 import { printJson } from '../terminal.js';

@@ -1,6 +1,4 @@
 import { ExitCode } from '../../contract/errors.js';
-import { SEARCH_ATTRIBUTES } from '../../contract/search-attributes.js';
-import { registeredSearchAttributes, registerSearchAttributes, typeNameOf } from '../../temporal/search-attributes.js';
 import type { CommandSpec } from '../command.js';
 import { withTemporal } from '../session.js';
 import { printJson } from '../terminal.js';
@@ -12,15 +10,17 @@ export const setupCommand: CommandSpec = {
     'Runs work without them; with them, lists of runs can be filtered by state, product, release and progress. Safe to repeat.',
   examples: ['setup'],
   json: true,
-  run: (invocation) =>
-    withTemporal(invocation, async ({ connection, namespace }) => {
+  async run(invocation) {
+    const { registeredSearchAttributes, registerSearchAttributes, searchAttributeFlags } =
+      await import('../../temporal/search-attributes.js');
+    return withTemporal(invocation, async ({ connection, namespace }) => {
       const { terminal, json } = invocation;
       const registered = await registerSearchAttributes(connection, namespace);
       const { ofAnotherType } = await registeredSearchAttributes(connection, namespace);
       if (json) {
         printJson(terminal, { namespace, registered, ofAnotherType });
       } else {
-        const names = SEARCH_ATTRIBUTES.map((key) => `${key.name} (${typeNameOf(key)})`).join(', ');
+        const names = searchAttributeFlags().join(', ');
         terminal.out(
           registered.length === 0
             ? `The namespace "${namespace}" has them all: ${names}.`
@@ -34,5 +34,6 @@ export const setupCommand: CommandSpec = {
         }
       }
       return ofAnotherType.length === 0 ? ExitCode.done : ExitCode.needsOperator;
-    }),
+    });
+  },
 };

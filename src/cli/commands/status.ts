@@ -3,7 +3,8 @@ import type { StatusReport } from '../../contract/messages.js';
 import { argument, type CommandSpec, type Invocation } from '../command.js';
 import { exitCodeOfReport, printReport } from '../follow.js';
 import { progressBlock, waitsForPerson } from '../progress.js';
-import { noWorker, type Runs } from '../runs.js';
+import { noWorker } from '../failure.js';
+import type { Runs } from '../runs.js';
 import { withRuns } from '../session.js';
 import { printJson } from '../terminal.js';
 

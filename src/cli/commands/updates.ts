@@ -53,11 +53,17 @@ export const abortCommand: CommandSpec = {
 async function send(invocation: Invocation, update: string, input: Readonly<Record<string, string>>): Promise<number> {
   const instance = argument(invocation, 0);
   const who = { by: operatorName(invocation), ...optional('why', stringOption(invocation.options, 'why')) };
-  const status = await withRuns(invocation, instance, (runs) => runs.update(instance, update, { ...input, ...who }));
+  const status = await withRuns(invocation, instance, async (runs) => {
+    const answer = await runs.update(instance, update, { ...input, ...who });
+    // The answer is given before the run has turned: asked again, it shows where the decision led.
+    const after = await runs.status(instance);
+    return after.kind === 'answered' ? after.status : answer;
+  });
   printStatus(invocation, status);
   return ExitCode.done;
 }
 
+/** The update was accepted, or it would have thrown. */
 function printStatus({ terminal, json }: Invocation, status: StatusReport): void {
   if (json) return printJson(terminal, status);
   terminal.out(progressLine(status));

@@ -1,5 +1,6 @@
 import { startEmbeddedPostgres, type EmbeddedPostgres, type EmbeddedPostgresOptions } from '../../postgres/embedded.js';
 import { startDevServer, type DevServer, type DevServerOptions } from '../../temporal/dev-server.js';
+import type { Stops } from './stops.js';
 
 export interface Servers {
   readonly postgres: EmbeddedPostgres;
@@ -21,24 +22,4 @@ export async function startServers(
   });
   await Promise.allSettled([postgres, temporal]);
   return { postgres: await postgres, temporal: await temporal };
-}
-
-/** What has been started, and how to stop it: newest first, each once, every one even if another's stop fails. */
-export interface Stops {
-  push(stop: () => Promise<void>): void;
-  all(): Promise<void>;
-}
-
-export function createStops(): Stops {
-  const pending: (() => Promise<void>)[] = [];
-  return {
-    push: (stop) => void pending.push(stop),
-    async all() {
-      const errors: unknown[] = [];
-      for (let stop = pending.pop(); stop !== undefined; stop = pending.pop()) {
-        await stop().catch((error: unknown) => errors.push(error));
-      }
-      if (errors.length > 0) throw errors[0];
-    },
-  };
 }

@@ -7,7 +7,7 @@ import { workflowIdOf } from '../../contract/ids.js';
 import type { StatusReport } from '../../contract/messages.js';
 import type { Plan } from '../../contract/plan.js';
 import { countSteps, destructiveSteps } from '../../plan/report.js';
-import { createEngine, type Engine } from '../../step/engine.js';
+import { createEngine, type Engine } from '../../instance/engine.js';
 import { connect } from '../../temporal/connection.js';
 import { CliFailure, CommandError } from '../failure.js';
 import { followRun } from '../follow.js';
@@ -17,7 +17,8 @@ import { createRuns, type Runs } from '../runs.js';
 import type { Terminal } from '../terminal.js';
 import { startChildWorker, type ChildWorker } from './child-worker.js';
 import { seedShop, setUpShop, type Shop } from './shop.js';
-import { startServers, type Stops } from './servers.js';
+import { startServers } from './servers.js';
+import type { Stops } from './stops.js';
 
 export interface StoryDeps {
   /** Everything that is written goes here. */
@@ -140,15 +141,19 @@ async function downgrade(stage: Stage, worker: ChildWorker): Promise<Told> {
   return { code, plan, tookMs, ...murder.told() };
 }
 
-/** Kills the worker when half of the steps are done, starts another, and times how long the run stood still. */
+/** Kills the worker half-way and in the middle of a leg, starts another, and times how long the run stood still. */
 function murderPlot({ say, startWorker }: Stage, worker: ChildWorker, total: number) {
   let killed: { at: number; steps: number } | null = null;
   let resumedAfterMs: number | null = null;
   let successor: Promise<unknown> = Promise.resolve();
+  let before: StatusReport | null = null;
 
   return {
     onStatus(status: StatusReport, note: (line: string) => void) {
-      if (killed === null && status.state === 'running' && status.stepsDone >= total / 2) {
+      // Between two legs there may be nothing in the worker's hands; where steps are being done, there is.
+      const busy = status.leg === before?.leg && status.stepsDone > before.stepsDone;
+      before = status;
+      if (killed === null && status.state === 'running' && busy && status.stepsDone >= total / 2) {
         worker.process.signal('SIGKILL');
         killed = { at: Date.now(), steps: status.stepsDone };
         note(
