@@ -66,7 +66,7 @@ export async function clearTheWay(
     waiting(`ending the session of an earlier attempt, process ${holder.pid}`);
     await sessions.withSession(({ client }) => endBackend(client, holder.pid, holder.backendStart, pause));
   }
-  if (holders.length === 0) throw busy(database, holders); // gone between the try and the look: try again soon
+  if (holders.length === 0) await pause(50); // gone between the try and the look
 }
 
 export function stale(database: string): UnwindError {

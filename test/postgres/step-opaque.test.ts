@@ -1,0 +1,83 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import { FailureType } from '../../src/contract/errors.js';
+import { closeGate, terminate } from '../support/gate.js';
+import { expectNoLeaks } from '../support/postgres.js';
+import { stage, type Stage } from '../support/stage.js';
+
+let staged: Stage;
+afterEach(async () => {
+  if (staged === undefined) return;
+  await expectNoLeaks(staged.database);
+  await staged.close();
+});
+
+const SETUP = 'create table witness (at integer);';
+const WAIT = `perform set_config('lock_timeout', '0', true); perform pg_advisory_xact_lock(77, 1);`;
+const loop = (inside: string) => `do $$
+begin
+  for at in 1..3 loop
+    insert into witness values (at);
+    commit;
+    ${inside}
+  end loop;
+end
+$$`;
+
+async function witnesses(): Promise<number[]> {
+  return (await staged.database.query<{ at: number }>('select at from witness order by at')).map((row) => row.at);
+}
+
+describe('an opaque step', () => {
+  test('a DO block that commits runs once, and its check is clean', async () => {
+    staged = await stage([{ migration: '10001', text: loop('') }], { setup: SETUP });
+    expect(staged.order(1).execution).toBe('opaque');
+    const applied = await staged.apply(1);
+    expect(applied.outcome.how).toBe('ran');
+    expect(applied.check).toMatchObject({ clean: true, reasons: [] });
+    expect((await staged.apply(1, { attempt: 2 })).outcome.how).toBe('foundDone');
+    expect(await witnesses()).toEqual([1, 2, 3]);
+  });
+
+  test('a death in the middle parks: no later attempt runs it again', async () => {
+    staged = await stage([{ migration: '10001', text: loop(`if at = 2 then ${WAIT} end if;`) }], { setup: SETUP });
+    const gate = await closeGate(staged.database, 1);
+    const attempt = staged.apply(1).catch((error: unknown) => error);
+    await terminate(staged.database, await gate.waiter());
+    await gate.open();
+    expect(await attempt).toMatchObject({ type: FailureType.StepUndecided, details: { unit: 1 } });
+    for (const later of [2, 3]) {
+      await expect(staged.apply(1, { attempt: later })).rejects.toMatchObject({ type: FailureType.StepUndecided });
+    }
+    expect(await witnesses()).toEqual([1, 2]);
+  });
+
+  test("an error in it parks too, and the server's words are in the journal", async () => {
+    staged = await stage([{ migration: '10001', text: loop('perform 1 / (2 - at);') }], { setup: SETUP });
+    await expect(staged.apply(1)).rejects.toMatchObject({ type: FailureType.StepUndecided });
+    expect(await witnesses()).toEqual([1, 2]);
+    expect(await staged.database.query('select sqlstate, message from pgunwind.failure')).toEqual([
+      { sqlstate: '22012', message: 'division by zero' },
+    ]);
+  });
+
+  test('the pieces before and after it run once each', async () => {
+    staged = await stage(
+      [{ migration: '10001', text: `insert into witness values (0);\n${loop('')};\ncreate table made (a integer)` }],
+      { setup: SETUP },
+    );
+    expect((await staged.apply(1)).check).toMatchObject({ clean: true, reasons: [] });
+    expect(await witnesses()).toEqual([0, 1, 2, 3]);
+  });
+});
+
+describe('an empty step', () => {
+  test.each(['', ' -- nothing to undo\n', 'begin; commit;'])('changes ledger and journal only: %j', async (text) => {
+    staged = await stage([{ migration: '10001', text }], { setup: SETUP });
+    expect(staged.order(1).execution).toBe('empty');
+    const applied = await staged.apply(1);
+    expect(applied.outcome.how).toBe('empty');
+    expect(applied.check).toMatchObject({ clean: true, reasons: [] });
+    expect(await staged.database.query('select pgunwind.ledger_applied() as ids')).toEqual([{ ids: [] }]);
+    expect((await staged.apply(1, { attempt: 2 })).outcome.how).toBe('foundDone');
+  });
+});
