@@ -1,0 +1,229 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+import type pg from 'pg';
+import { afterEach, describe, expect, test } from 'vitest';
+import { FailureType } from '../../src/contract/errors.js';
+import { claimDatabase } from '../../src/step/claim.js';
+import { applicationName, attemptOf } from '../../src/step/fence.js';
+import { closeGate, openClient, waitAt } from '../support/gate.js';
+import { expectNoLeaks } from '../support/postgres.js';
+import { stage, type Stage } from '../support/stage.js';
+import { until } from '../support/until.js';
+
+let staged: Stage;
+const clients: pg.Client[] = [];
+afterEach(async () => {
+  for (const client of clients.splice(0)) await client.end();
+  if (staged === undefined) return;
+  await expectNoLeaks(staged.database);
+  await staged.close();
+});
+
+const SETUP = 'create table witness (at integer);';
+const INSERT = [{ migration: '10001', text: 'insert into witness values (1)' }];
+const GATED = [{ migration: '10001', text: `insert into witness values (1); ${waitAt(1)}` }];
+
+async function session(application: string): Promise<pg.Client & { pid: number }> {
+  const client = await openClient(staged.database, { application_name: application });
+  clients.push(client);
+  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+  return Object.assign(client, { pid: rows[0]?.pid as number });
+}
+
+async function isThere(pid: number): Promise<boolean> {
+  return (await staged.database.asSuperuser('select from pg_stat_activity where pid = $1', [pid])).length > 0;
+}
+
+async function witnesses(): Promise<number> {
+  return (await staged.database.query('select from witness')).length;
+}
+
+const lockOf = (stage: Stage) => stage.instance.ledger.lockKey(stage.instance.ledgerOptions);
+
+describe('the name of a session', () => {
+  test('has an inverse, and fits into the 63 bytes that Postgres keeps', () => {
+    const token = randomUUID();
+    const name = applicationName(token, 12_345, 123_456);
+    expect(Buffer.byteLength(name)).toBeLessThanOrEqual(63);
+    expect(attemptOf(name)).toEqual({ token, attempt: 12_345 });
+    expect(attemptOf('frontend')).toBeNull();
+    expect(attemptOf(null)).toBeNull();
+  });
+});
+
+describe('two attempts at one step', () => {
+  test('with one token and one number: the second is the stale one, the first works on, and a repeat finds it done', async () => {
+    staged = await stage(GATED, { setup: SETUP });
+    const gate = await closeGate(staged.database, 1);
+    const first = staged.apply(1);
+    const pid = await gate.waiter();
+    await expect(staged.apply(1)).rejects.toMatchObject({ type: FailureType.StaleAttempt });
+    expect(await isThere(pid)).toBe(true);
+    await gate.open();
+    expect((await first).outcome.how).toBe('ran');
+    expect((await staged.apply(1)).outcome.how).toBe('foundDone');
+    expect(await witnesses()).toBe(1);
+  });
+
+  test('a later number ends the session of an earlier one that still works, and does the step once', async () => {
+    staged = await stage(GATED, { setup: SETUP });
+    const gate = await closeGate(staged.database, 1);
+    const first = staged.apply(1).catch((error: unknown) => error);
+    const pid = await gate.waiter();
+    const told: string[] = [];
+    const second = staged.apply(1, { attempt: 2, progress: (what) => told.push(what) });
+    expect(await first).toMatchObject({ type: FailureType.StepInterrupted });
+    expect(told).toContain(`ending the session of an earlier attempt, process ${pid}`);
+    await gate.waiter();
+    await gate.open();
+    expect((await second).outcome).toMatchObject({ how: 'ran', attempt: 2 });
+    expect(await witnesses()).toBe(1);
+  });
+
+  test('a lower number never ends a higher one', async () => {
+    staged = await stage(GATED, { setup: SETUP });
+    const gate = await closeGate(staged.database, 1);
+    const newer = staged.apply(1, { attempt: 2 });
+    await gate.waiter();
+    await expect(staged.apply(1, { attempt: 1 })).rejects.toMatchObject({ type: FailureType.StaleAttempt });
+    await gate.open();
+    await newer;
+  });
+
+  test('an earlier session that sits idle in its transaction, deaf to a cancel, is ended', async () => {
+    staged = await stage(INSERT, { setup: SETUP });
+    const frozen = await session(applicationName(staged.token, 1, 1));
+    const { classId, objId } = lockOf(staged);
+    await frozen.query(`begin; select pgunwind.take_locks(${classId}, ${objId}, false);
+      select pgunwind.hold_fence('${staged.token}'); insert into witness values (9)`);
+    expect((await staged.apply(1, { attempt: 2 })).outcome.how).toBe('ran');
+    expect(await isThere(frozen.pid)).toBe(false);
+    expect(await witnesses()).toBe(1);
+  });
+});
+
+describe('a claim', () => {
+  test('ends the sessions of earlier claims, whatever they do, and an older token can never commit', async () => {
+    staged = await stage(GATED, { setup: SETUP });
+    const gate = await closeGate(staged.database, 1);
+    const old = staged.token;
+    const attempt = staged.apply(1).catch((error: unknown) => error);
+    const pid = await gate.waiter();
+    await staged.claim();
+    expect(await isThere(pid)).toBe(false);
+    expect(await attempt).toMatchObject({ type: FailureType.StepInterrupted });
+    await gate.open();
+    expect(await witnesses()).toBe(0);
+    await expect(staged.apply(1, { token: old, attempt: 7 })).rejects.toMatchObject({ type: FailureType.StaleAttempt });
+    expect(await witnesses()).toBe(0);
+    expect((await staged.apply(1)).outcome.how).toBe('ran');
+  });
+
+  test('is not issued while a transaction that compared the old token is under way, though nobody can name its session', async () => {
+    staged = await stage(INSERT, { setup: SETUP });
+    const nameless = await session('renamed by its script');
+    await nameless.query(`begin; select pgunwind.hold_fence('${staged.token}'); insert into witness values (1)`);
+    const old = staged.token;
+    await expect(staged.claim()).rejects.toMatchObject({ type: FailureType.InstanceBusy, retryable: true });
+    expect(await staged.database.query('select token from pgunwind.fence')).toEqual([{ token: old }]);
+    await nameless.query('commit');
+    expect(await staged.claim()).not.toBe(old);
+    await expect(nameless.query(`select pgunwind.hold_fence('${old}')`)).rejects.toMatchObject({ code: 'UW005' });
+  });
+
+  test('ends nothing that this database did not issue a token to', async () => {
+    staged = await stage(INSERT, { setup: SETUP });
+    const alike = await session(applicationName(randomUUID(), 1, 1));
+    const odd = await session('pgu:nonsense');
+    const plain = await session('pgu');
+    await staged.claim();
+    for (const { pid } of [alike, odd, plain]) expect(await isThere(pid)).toBe(true);
+    await alike.query('select pg_advisory_lock(1885828462, 0)');
+    await expect(staged.apply(1)).rejects.toMatchObject({ type: FailureType.InstanceBusy });
+    expect((await staged.check(1)).reasons).toMatchObject([{ code: 'lockHeld' }]);
+    expect(await isThere(alike.pid)).toBe(true);
+    for (const client of clients.splice(0)) await client.end();
+  });
+
+  test("another workflow's open run is refused, named, and taken over by decision only", async () => {
+    staged = await stage(INSERT, { setup: SETUP });
+    const other = { run: staged.run, owner: { namespace: 'default', workflowId: 'unwind/other', runId: 'x' } };
+    const waits = { waiting: () => undefined, pause: (ms: number) => pause(ms) };
+    const refusal = await claimDatabase(staged.instance, { ...other, takeOver: false }, waits).catch(
+      (error: unknown) => error,
+    );
+    expect(refusal).toMatchObject({
+      type: FailureType.ClaimedByAnother,
+      details: { workflowId: 'unwind/test', run: staged.run },
+    });
+    const token = await claimDatabase(staged.instance, { ...other, takeOver: true }, waits);
+    await expect(staged.apply(1)).rejects.toMatchObject({ type: FailureType.StaleAttempt });
+    expect((await staged.apply(1, { token })).outcome.how).toBe('ran');
+  });
+
+  test('a second claim for a run that another run has replaced is refused', async () => {
+    staged = await stage(INSERT, { setup: SETUP });
+    await staged.again(INSERT);
+    expect(await staged.database.query('select state from pgunwind.run where run = $1', [staged.run])).toEqual([
+      { state: 'superseded' },
+    ]);
+    await expect(staged.claim()).rejects.toMatchObject({ type: FailureType.JournalIncomplete });
+  });
+});
+
+describe("the product's own migrator", () => {
+  test('holding its lock keeps every step away, is named with process and application, and is not ended', async () => {
+    staged = await stage(INSERT, { setup: SETUP });
+    const { classId, objId } = lockOf(staged);
+    const migrator = await session('frontend migrator');
+    await migrator.query('select pg_try_advisory_lock($1, $2)', [classId, objId]);
+    const busy = await staged.apply(1).catch((error: unknown) => error);
+    expect(busy).toMatchObject({
+      type: FailureType.InstanceBusy,
+      retryable: true,
+      details: { holders: [{ pid: migrator.pid, application: 'frontend migrator' }] },
+    });
+    expect(String(busy)).toContain(`process ${migrator.pid}`);
+    await expect(staged.claim()).rejects.toMatchObject({ type: FailureType.InstanceBusy });
+    const check = await staged.check(1);
+    expect(check.reasons).toMatchObject([{ code: 'lockHeld', data: [{ application: 'frontend migrator' }] }]);
+    expect(await isThere(migrator.pid)).toBe(true);
+    await migrator.query('select pg_advisory_unlock_all()');
+    expect((await staged.apply(1)).outcome.how).toBe('ran');
+  });
+
+  test('cannot take its lock while a step is under way', async () => {
+    staged = await stage(GATED, { setup: SETUP });
+    const gate = await closeGate(staged.database, 1);
+    const attempt = staged.apply(1);
+    await gate.waiter();
+    const { classId, objId } = lockOf(staged);
+    const migrator = await session('frontend migrator');
+    const take = async () =>
+      (await migrator.query<{ taken: boolean }>('select pg_try_advisory_lock($1, $2) as taken', [classId, objId]))
+        .rows[0]?.taken;
+    expect(await take()).toBe(false);
+    await gate.open();
+    await attempt;
+    await until(take, { describe: 'the lock to be free again' });
+    await migrator.query('select pg_advisory_unlock_all()');
+  });
+});
+
+describe('a session of ours under another role', () => {
+  test('that the ordinary role may not end is named, and nothing is changed', async () => {
+    staged = await stage(INSERT, { setup: SETUP });
+    const privileged = await openClient(staged.database, {
+      connectionString: staged.database.superuserUrl,
+      application_name: applicationName(staged.token, 1, 1),
+    });
+    clients.push(privileged);
+    await privileged.query('select pg_advisory_lock(1885828462, 0)');
+    const busy = await staged.apply(1, { attempt: 2 }).catch((error: unknown) => error);
+    expect(busy).toMatchObject({ type: FailureType.InstanceBusy, retryable: true });
+    expect(String(busy)).toContain('pg_terminate_backend');
+    await privileged.end();
+    clients.splice(0);
+    expect((await staged.apply(1, { attempt: 2 })).outcome.how).toBe('ran');
+  });
+});
