@@ -121,9 +121,26 @@ function undecided(order: StepOrder, at: number, what: string, cause?: unknown):
   );
 }
 
+/**
+ * A migrator of the product that waits for its lock inside the server has a snapshot there, and such a statement waits for all
+ * older snapshots: the server would end the statement as the deadlock's victim, again at each attempt. So the product's lock
+ * is given up for as long as the statement runs; ours stays, and the next transaction of the step wants both again.
+ */
 const WAIT_WITHOUT_END = `-- pg-unwind pieces.wait-without-end
+with awaited as materialized (
+  select exists (
+    select from pg_locks l
+     where l.locktype = 'advisory' and not l.granted and l.objsubid = 2
+       and l.database = (select d.oid from pg_database d where d.datname = current_database())
+       and l.classid::bigint = $1::integer::bigint & 4294967295 and l.objid::bigint = $2::integer::bigint & 4294967295) as it_is
+)
 select current_setting('lock_timeout') as lock, current_setting('client_connection_check_interval') as interval,
-       set_config('lock_timeout', '0', false), set_config('client_connection_check_interval', '0', false)`;
+       case when a.it_is then pg_advisory_unlock($1, $2) else false end as awaited,
+       set_config('lock_timeout', '0', false), set_config('client_connection_check_interval', '0', false)
+  from awaited a`;
+
+const RETAKE = `-- pg-unwind pieces.retake
+select pg_try_advisory_lock($1, $2)`;
 
 const WAIT_AS_BEFORE = `-- pg-unwind pieces.wait-as-before
 select set_config('lock_timeout', $1, false), set_config('client_connection_check_interval', $2, false)`;
@@ -134,7 +151,7 @@ async function runAlone(
   at: number,
   earlier: Intent | null,
 ): Promise<{ relations: readonly number[]; found: boolean; said: readonly Notice[] }> {
-  const { order, session, send } = pieces;
+  const { order, session, lock, send } = pieces;
   const before = await prepareAlone(session.client, order, unit.action, earlier);
   if (before.done) return { relations: before.relations, found: true, said: [] };
   if (earlier === null) {
@@ -146,13 +163,17 @@ async function runAlone(
   }
   // The statement waits for transactions, not for relation locks that others queue behind: a lock_timeout would only leave an
   // INVALID index. And it shall end even when we are gone.
-  const { rows } = await session.client.query<{ lock: string; interval: string }>(WAIT_WITHOUT_END);
+  const { rows } = await session.client.query<{ lock: string; interval: string; awaited: boolean }>(WAIT_WITHOUT_END, [
+    lock.classId,
+    lock.objId,
+  ]);
   const said: Notice[] = [];
   await asScript(pieces, unit, async () => {
     for (const cure of before.cures) said.push(...(await send(cure)).notices);
     said.push(...(await send(before.instead ?? textOf(order, unit))).notices);
   });
   await session.client.query(WAIT_AS_BEFORE, [rows[0]?.lock, rows[0]?.interval]);
+  if (rows[0]?.awaited === true) await session.client.query(RETAKE, [lock.classId, lock.objId]);
   const relations = await proveAlone(session.client, order, unit.action, before);
   return { relations, found: false, said };
 }

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { afterEach, describe, expect, test } from 'vitest';
 import { FailureType } from '../../src/contract/errors.js';
-import { openClient, terminate } from '../support/gate.js';
+import { closeGate, openClient, terminate, waitAt } from '../support/gate.js';
 import { expectNoLeaks } from '../support/postgres.js';
 import { stage, type Stage, type StagedStep } from '../support/stage.js';
 import { until } from '../support/until.js';
@@ -280,6 +280,30 @@ create index concurrently theirs_a on theirs (a); create table more (a integer)`
     expect(later.outcome.how).toBe('probed');
     expect(later.check).toMatchObject({ clean: true, reasons: [] });
     expect(await indexes()).toMatchObject({ parcels_weight: true });
+    await expectCleanAndAlone();
+  });
+
+  test('a migrator that waits inside the server for its lock does not kill the build', async () => {
+    staged = await stage(one(`insert into witness values ('before'); ${waitAt(1)}\n${BUILD}`), { setup: SETUP });
+    const gate = await closeGate(staged.database, 1);
+    const attempt = staged.apply(1).catch((error: unknown) => error);
+    await gate.waiter();
+    const { classId, objId } = staged.instance.ledger.lockKey(staged.instance.ledgerOptions);
+    const migrator = await openClient(staged.database);
+    clients.push(migrator);
+    const migrates = migrator.query('select pg_advisory_lock($1, $2)', [classId, objId]);
+    await until(
+      async () =>
+        (await staged.database.query('select from pg_locks where not granted and classid = $1', [classId])).length > 0,
+      { describe: 'the migrator to wait' },
+    );
+    await gate.open();
+    await migrates;
+    // It got its lock while the index was built: the record waits until it lets go again.
+    expect(await attempt).toMatchObject({ type: FailureType.InstanceBusy });
+    expect(await indexes()).toMatchObject({ parcels_weight: true });
+    await migrator.query('select pg_advisory_unlock_all()');
+    expect((await staged.apply(1, { attempt: 2 })).outcome.how).toBe('probed');
     await expectCleanAndAlone();
   });
 
