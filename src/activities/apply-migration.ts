@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import type { Activities, StepOutcome } from '../contract/activities.js';
 import { applyStep } from '../step/apply.js';
+import { verdictFrom } from '../step/dirty-check.js';
 import type { ActivityDeps } from './deps.js';
 
 /** begin_step takes no older verdict than ten seconds by the database's clock; the rest is for the way there. */
@@ -23,7 +24,7 @@ export function createApplyMigration({ instances, plans, verdicts, log }: Activi
     const ticker = setInterval(beat, HEARTBEAT_MS);
     try {
       const { step, script, total } = await plans.step(database, plan, leg, seq);
-      const { outcome, check } = await applyStep(
+      const { outcome: applied, check } = await applyStep(
         database,
         {
           run,
@@ -52,8 +53,12 @@ export function createApplyMigration({ instances, plans, verdicts, log }: Activi
         },
       );
       verdicts.keep(run, database.name, check);
+      const outcome: StepOutcome = {
+        ...applied,
+        check: check === null ? null : verdictFrom(check, database.name),
+      };
       log.info(
-        { instance, run, database: database.name, seq, migration, direction, ...outcome },
+        { instance, run, database: database.name, seq, migration, direction, ...applied },
         `${database.name} ${migration} ${step.name} ${direction} ${told(outcome)} ${Math.round(outcome.tookMs)} ms (${seq}/${total})`,
       );
       if (outcome.skippedNotices > 0) {

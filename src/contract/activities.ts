@@ -157,6 +157,8 @@ export interface StepOutcome {
   readonly notices: number;
   /** Notices that say "does not exist, skipping" during a down: they hide misspelt names. */
   readonly skippedNotices: number;
+  /** The check that rode behind the step's commit: the one before the next step. Null where the step was found done. */
+  readonly check: CheckVerdict | null;
 }
 
 export interface RecordReleaseInput {

@@ -35,7 +35,7 @@ export interface AttemptContext {
 }
 
 export interface AppliedStep {
-  readonly outcome: StepOutcome;
+  readonly outcome: Omit<StepOutcome, 'check'>;
   /** The check that rode behind the commit; null when the step was found done. */
   readonly check: RawCheck | null;
 }

@@ -41,6 +41,8 @@ export interface Progress {
   readonly parked: Map<string, Parked>;
   readonly current: Map<DatabaseName, StepRef>;
   readonly lastCheck: Map<DatabaseName, NonNullable<DatabaseProgress['lastCheck']>>;
+  /** Checks that rode behind the last commits, and the workflow time of their arrival. */
+  readonly riding: Map<DatabaseName, { readonly verdict: CheckVerdict; readonly nextSeq: number; readonly at: number }>;
   /** The highest timeline seen of each database's server. */
   readonly timelines: Map<DatabaseName, number>;
   readonly decisions: Decision[];
@@ -73,6 +75,7 @@ export function startProgress(direction: Direction, input: UnwindInput, carried:
     parked: new Map(carried?.parked.map((entry) => [entry.database ?? '', entry])),
     current: new Map(),
     lastCheck: new Map(),
+    riding: new Map(),
     timelines: new Map(Object.entries(carried?.timelines ?? {})),
     decisions: [...(carried?.decisions ?? [])],
     warnings: new Map(carried?.warnings),

@@ -1,4 +1,4 @@
-import { type ActivityOptions, proxyActivities, proxyLocalActivities } from '@temporalio/workflow';
+import { type ActivityOptions, proxyActivities } from '@temporalio/workflow';
 import type { Activities, RunOptions } from '../contract/activities.js';
 
 /** Until the plan is read, the instance's settings are not known. */
@@ -56,22 +56,12 @@ export function createProxies(options: RunOptions = BEFORE_THE_PLAN) {
     cancellationType,
     retry,
   });
-  // The check costs one round trip and changes nothing. As a local activity it is one event in a workflow task that is there
-  // anyhow: 8 events and 2 ms per step instead of 12 and 11 (reference: temporal.md §3.2, §3.5). Local activities delay
-  // updates, have no heartbeat and no attempts on other workers; hence one short attempt, and what it cannot do is left to the
-  // regular activity.
-  const local = proxyLocalActivities<Activities>({
-    startToCloseTimeout: '5s', // below 80 % of the workflow task's 10 s, so that the task never needs a heartbeat
-    cancellationType,
-    retry: { maximumAttempts: 1 },
-  });
-
   return {
     makePlan: planning.makePlan,
     readLeg: reading.readLeg,
     readLegOnParting: parting.readLeg,
     claim: claiming.claim,
-    checkDirtyLocally: local.checkDirty,
+    /** Never a local activity: docs/adr/0002. */
     checkDirty: reading.checkDirty,
     /** The only use of `executeWithOptions`, which is marked experimental. */
     applyMigration: (

@@ -1,6 +1,13 @@
 import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
-import type { Activities, LegRef, PlanSummary, RecordDecisionInput, StepRef } from '../../src/contract/activities.js';
+import type {
+  Activities,
+  CheckVerdict,
+  LegRef,
+  PlanSummary,
+  RecordDecisionInput,
+  StepRef,
+} from '../../src/contract/activities.js';
 import type { DatabaseName } from '../../src/contract/catalog.js';
 import type { DirtyReason } from '../../src/contract/dirty.js';
 import { type FailureType, RETRYABLE } from '../../src/contract/errors.js';
@@ -29,9 +36,12 @@ export class FakeInstance {
   readonly done = new Set<string>();
   readonly tokens = new Map<DatabaseName, string>();
   readonly decisions: RecordDecisionInput[] = [];
-  readonly localChecks: boolean[] = [];
   readonly timelinesSeen: (number | null)[] = [];
   timeline = 1;
+  /** The check rides behind each commit, as in life; false: every check is an activity of its own, and can be twisted. */
+  riding = false;
+  /** What the riding check says in place of clean. */
+  ridingVerdict: Partial<CheckVerdict> = {};
   ended: string | null = null;
   claims = 0;
   approved = false;
@@ -124,7 +134,6 @@ export class FakeInstance {
       }),
 
     checkDirty: (input) => {
-      this.localChecks.push(Context.current().info.isLocal);
       this.timelinesSeen.push(input.timeline);
       return this.#call('checkDirty', `${input.database} ${input.nextSeq}`, async () => ({
         clean: true,
@@ -149,7 +158,25 @@ export class FakeInstance {
         const how = this.done.has(`${input.database} ${input.seq}`) ? ('foundDone' as const) : ('ran' as const);
         this.done.add(`${input.database} ${input.seq}`);
         this.calls.push(`done ${input.database} ${input.seq}`);
-        return { how, unit: null, tookMs: 1.5, attempt, notices: 0, skippedNotices: 0 };
+        const { timeline } = this;
+        const check = {
+          clean: true,
+          reasons: [],
+          warnings: [],
+          how: 'quiet' as const,
+          timeline,
+          tookMs: 0.1,
+          ...this.ridingVerdict,
+        };
+        return {
+          how,
+          unit: null,
+          tookMs: 1.5,
+          attempt,
+          notices: 0,
+          skippedNotices: 0,
+          check: how === 'ran' && this.riding ? check : null,
+        };
       }),
 
     recordRelease: (input) =>

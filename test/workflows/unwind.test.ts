@@ -1,5 +1,8 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { FakeInstance, PLAN } from './fake-instance.js';
+import { Worker } from '@temporalio/worker';
+import type { CheckVerdict } from '../../src/contract/activities.js';
+import { workflowBundle } from '../support/bundle.js';
+import { dirty, FakeInstance, PLAN } from './fake-instance.js';
 import { type Harness, openHarness } from './harness.js';
 import { saveHistory } from './saved-history.js';
 
@@ -53,7 +56,6 @@ describe('an instance is taken down', () => {
       'checkDirty frontend 5',
     ]);
     expect(instance.count('checkDirty codeintel')).toBe(4);
-    expect(instance.localChecks.every((local) => local)).toBe(true);
     expect(instance.calls.slice(0, 3)).toEqual([
       expect.stringMatching('makePlan'),
       'claim frontend,codeintel',
@@ -151,6 +153,7 @@ describe('what a run costs and shows', () => {
       { release: 'v6.0.0', steps: { frontend: ids('', 100, 25), codeintel: ids('', 400, 2) } },
       { release: 'v5.0.0', steps: { frontend: ids('', 60, 21), codeintel: ids('', 300, 2) } },
     ]);
+    instance.riding = true;
     const { handle, report } = await harness.start(instance);
     await report;
     const { historyLength, historySize } = await handle.describe();
@@ -202,11 +205,51 @@ describe('what a run costs and shows', () => {
     );
   });
 
-  test('a check that cannot be made locally is made by the regular activity', async () => {
+  test('the check that rode behind a commit is the next one: one activity per step, N+1 checks all the same', async () => {
     const instance = twoLegs();
-    instance.next('checkDirty frontend 2', async () => Promise.reject(new Error('this worker cannot')));
+    instance.riding = true;
     expect((await (await harness.start(instance)).report).outcome).toBe('completed');
-    expect(instance.count('checkDirty frontend 2')).toBe(2);
-    expect(instance.localChecks.filter((local) => !local)).toHaveLength(1);
+    expect(instance.count('applyMigration')).toBe(7);
+    // Before the first step of each database; the final one rides too.
+    expect(instance.calls.filter((call) => call.startsWith('checkDirty')).toSorted()).toEqual([
+      'checkDirty codeintel 1',
+      'checkDirty frontend 1',
+    ]);
+  });
+
+  test('a riding check that finds dirt parks, and after retryStep the database is asked again', async () => {
+    const instance = new FakeInstance([{ release: 'v5.0.0', steps: { frontend: ['m2', 'm1'] } }]);
+    instance.riding = true;
+    instance.ridingVerdict = dirty('frontend')(() => Promise.resolve()) as Partial<CheckVerdict>;
+    const { inState, update, report } = await harness.start(instance);
+    const parked = await inState('needsOperator');
+    expect(parked.parked).toMatchObject([{ during: 'check', seq: 2, reasons: [{ code: 'changedByOthers' }] }]);
+    expect(instance.count('applyMigration')).toBe(1);
+    instance.ridingVerdict = {};
+    await update('retryStep', {});
+    expect((await report).outcome).toBe('completed');
+    expect(instance.count('checkDirty frontend 2')).toBe(1);
+  });
+
+  test('a riding check from an old primary is not believed', async () => {
+    const instance = new FakeInstance([{ release: 'v5.0.0', steps: { frontend: ['m2', 'm1'] } }]);
+    instance.riding = true;
+    instance.timeline = 2;
+    instance.ridingVerdict = { timeline: 1 };
+    expect((await (await harness.start(instance)).report).outcome).toBe('completed');
+    expect(instance.count('checkDirty frontend 2'), 'asked with the timeline that was seen').toBe(1);
+  });
+
+  test('three databases at once replay: nothing depends on the order in which answers came', async () => {
+    const ids = (name: string) => Array.from({ length: 12 }, (_, at) => `${name}${at}`);
+    const instance = new FakeInstance([
+      { release: 'v6.0.0', steps: { frontend: ids('f'), codeintel: ids('c'), insights: ids('i') } },
+      { release: 'v5.0.0', steps: { frontend: ids('g'), codeintel: ids('d'), insights: ids('j') } },
+    ]);
+    instance.riding = true;
+    const { handle, report } = await harness.start(instance);
+    expect((await report).outcome).toBe('completed');
+    await Worker.runReplayHistory({ workflowBundle: await workflowBundle() }, await handle.fetchHistory());
+    await saveHistory(handle, 'three-databases');
   });
 });
