@@ -113,9 +113,9 @@ begin
 end
 $$;
 
--- The young rows that neither the snapshot nor our own transactions explain. REFRESH MATERIALIZED VIEW gives the view, its
--- toast table and its indexes a new pg_class row each: those are counted apart.
-create or replace function pgunwind.foreign_rows(since pg_snapshot, ours xid8[], own_relations oid[], out found jsonb, out refreshed bigint)
+-- The young rows that neither the snapshot nor our own transactions explain. REFRESH MATERIALIZED VIEW gives the view
+-- and its indexes a new pg_class row each, and puts a new TOAST table in the place of the old: those are counted apart.
+create or replace function pgunwind.foreign_rows(since pg_snapshot, ours xid8[], own_relations oid[], out objects jsonb, out refreshed bigint)
 language plpgsql stable set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan as $$
 declare
   temp_relations oid[];
@@ -133,7 +133,7 @@ begin
     select 1, 'pg_class', oid, xmin, oid, relname::text, relkind from pg_class
      where age(xmin) between -1000000000 and young and oid >= 12000 and relpersistence <> 't'
     union all select 2, 'pg_attribute', attrelid, xmin, attrelid, attname::text, null from pg_attribute
-     where age(xmin) between -1000000000 and young and attrelid >= 12000 and attrelid <> all (temp_relations)
+     where age(xmin) between -1000000000 and young and attnum > 0 and attrelid >= 12000 and attrelid <> all (temp_relations)
     union all select 3, 'pg_attrdef', oid, xmin, adrelid, null, null from pg_attrdef
      where age(xmin) between -1000000000 and young and adrelid >= 12000 and adrelid <> all (temp_relations)
     union all select 4, 'pg_constraint', oid, xmin, conrelid, conname::text, null from pg_constraint
@@ -178,16 +178,12 @@ begin
        and e.relation <> all (own_relations)
   ), judged as (
     select s.*,
-           s.ord = 1 and (
-             s.relkind = 'm'
-             or s.relkind = 't' and exists (select from pg_class v where v.reltoastrelid = s.oid and v.relkind = 'm')
-             or s.relkind = 'i' and exists (
-               select from pg_index i join pg_class v on v.oid = i.indrelid
-                where i.indexrelid = s.oid
-                  and (v.relkind = 'm'
-                       or v.relkind = 't'
-                          and exists (select from pg_class m where m.reltoastrelid = v.oid and m.relkind = 'm')))
-           ) as is_refresh
+           s.ord = 1 and s.relkind = 'm'
+             or exists (
+               select from pg_class r
+                 left join pg_index i on i.indexrelid = r.oid
+                 join pg_class v on v.relkind = 'm' and (v.oid = i.indrelid or v.reltoastrelid in (r.oid, i.indrelid))
+                where r.oid = s.relation and (s.ord = 1 or v.reltoastrelid in (r.oid, i.indrelid))) as is_refresh
       from strange s
   )
   select (select jsonb_agg(jsonb_build_object(
@@ -196,7 +192,7 @@ begin
                    'relation', case when f.relation <> 0 then coalesce(f.relation::regclass::text, f.relation::text) end))
             from (select * from judged where not is_refresh order by ord, relation, name limit 20) f),
          (select count(*) from judged where is_refresh)
-    into found, refreshed;
+    into objects, refreshed; -- `found` would be plpgsql's own FOUND
 end
 $$;
 
@@ -427,7 +423,7 @@ begin
       end if;
       if counted.strangers > 0 then
         select * into strangers from pgunwind.foreign_rows(previous.check_snapshot, previous.xids, previous.own_relations);
-        items := strangers.found;
+        items := strangers.objects;
         if strangers.refreshed > 0 then
           warnings := warnings || jsonb_build_object('code', 'refreshedView', 'data', strangers.refreshed);
         end if;
