@@ -36,6 +36,7 @@ export async function ensureJournal(client: pg.ClientBase, database: string, led
       `begin isolation level read committed;
 ${TAKE_LOCK}
 ${SCHEMA_SQL}
+${DROP_FUNCTIONS}
 ${FUNCTIONS_SQL}
 ${ledgerSql}
 insert into pgunwind.meta values ('version', '${JOURNAL_VERSION}'), ('sources', '${wanted}')
@@ -54,6 +55,17 @@ begin
   if not pg_try_advisory_xact_lock(1885828462, 0) then
     raise exception 'another session holds the migration lock' using errcode = 'UW001';
   end if;
+end
+$$;`;
+
+/** Functions hold no data, and `create or replace` refuses another result type or parameter name: they are made anew. */
+const DROP_FUNCTIONS = `do $$
+declare
+  each regprocedure;
+begin
+  for each in select p.oid::regprocedure from pg_proc p where p.pronamespace = 'pgunwind'::regnamespace loop
+    execute format('drop function %s', each);
+  end loop;
 end
 $$;`;
 
