@@ -18,7 +18,8 @@ afterEach(async () => {
 const SETUP = `create table parcels (id bigint primary key, weight integer, note text);
   insert into parcels select i, i, 'x' from generate_series(1, 100) i;
   create index parcels_note on parcels (note);
-  create table witness (what text);`;
+  create table witness (what text);
+  create schema room; create table room.things (id bigint primary key);`;
 const one = (text: string): StagedStep[] => [{ migration: '10001', text }];
 const BUILD = 'create index concurrently parcels_weight on parcels (weight)';
 const BUILD_UNIQUE = 'create unique index concurrently parcels_weight on parcels (weight)';
@@ -124,7 +125,7 @@ describe('a concurrent step', () => {
     await expectCleanAndAlone();
   });
 
-  test.each(['vacuum full parcels', 'vacuum (analyze) parcels', 'reindex schema public'])(
+  test.each(['vacuum full parcels', 'vacuum (analyze) parcels', 'reindex schema room'])(
     '%s is done, and what it wrote anew is not taken for a change by others',
     async (text) => {
       staged = await stage(one(text), { setup: SETUP });
