@@ -537,6 +537,9 @@ declare
 begin
   perform set_config('application_name', p ->> 'application', not several);
   perform pgunwind.take_locks(product_class, product_object, several); -- 1
+  if several then
+    perform pgunwind.take_locks(product_class, product_object, false); -- a script could let go of the session's
+  end if;
 
   select s.* into earlier from pgunwind.step s where s.run = p_run and s.seq = p_seq; -- 2: a statement after the lock's
   if found then
@@ -576,7 +579,8 @@ begin
               'migration', wanted.migration, 'expected', wanted.ledger, 'found', ledger)))::text;
   end if;
   if verdict is null or not (verdict ->> 'clean')::boolean or (verdict ->> 'nextSeq')::integer <> p_seq
-     or (verdict ->> 'at')::timestamptz < clock_timestamp() - interval '10 seconds' then
+     or (verdict ->> 'at')::timestamptz not between clock_timestamp() - interval '10 seconds'
+                                                and clock_timestamp() + interval '1 second' then
     verdict := pgunwind.check(p_run, p_seq, product_class, product_object);
     if not (verdict ->> 'clean')::boolean then
       raise exception 'the database is dirty' using errcode = 'UW004', detail = (verdict -> 'reasons')::text;
@@ -669,12 +673,13 @@ end
 $$;
 
 -- Between two transactions of one script: what is durable so far …
-create or replace function pgunwind.end_unit(p_run uuid, p_seq integer, p_unit integer) returns void
+create or replace function pgunwind.end_unit(p_run uuid, p_seq integer, p_unit integer, subtransactions boolean) returns void
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 begin
   update pgunwind.step s
      set unit = p_unit, intent = null,
-         xids = s.xids || pgunwind.own_subtransactions(pg_current_xact_id())
+         -- Only for scripts that can have some: it reads all catalogs, 1 ms for each of up to 181 segments.
+         xids = case when subtransactions then s.xids || pgunwind.own_subtransactions(pg_current_xact_id()) else s.xids end
    where s.run = p_run and s.seq = p_seq and s.state = 'started' and s.unit = p_unit - 1
      and s.xids[cardinality(s.xids)] = pg_current_xact_id();
   if not found then
@@ -711,6 +716,7 @@ declare
 begin
   perform set_config('application_name', p ->> 'application', false);
   perform pgunwind.take_locks((p ->> 'productClass')::integer, (p ->> 'productObject')::integer, true);
+  perform pgunwind.take_locks((p ->> 'productClass')::integer, (p ->> 'productObject')::integer, false);
   select s.* into row from pgunwind.step s where s.run = p_run and s.seq = p_seq;
   if found and row.state = 'done' then
     raise exception 'this step is done' using errcode = 'UW002', detail = row.result::text;

@@ -1,6 +1,6 @@
 import { FailureType, UnwindError } from '../contract/errors.js';
 import type { Unit } from '../contract/script.js';
-import type { MessageResult, Notice } from '../postgres/message.js';
+import { MessageError, type MessageResult, type Notice } from '../postgres/message.js';
 import type { Session } from '../postgres/session.js';
 import { carriedOut, refuseLostSession, type CarriedOut } from './carried-out.js';
 import type { InstanceDatabase } from './database.js';
@@ -9,6 +9,7 @@ import type { AttemptContext, StepOrder } from './order.js';
 import { prepareAlone, proveAlone } from './probe.js';
 import {
   AS_OURSELVES,
+  OWN_STATEMENTS,
   beginStep,
   beginUnit,
   check,
@@ -17,6 +18,7 @@ import {
   releaseLocks,
   resumeStep,
   settingsBefore,
+  statementsBefore,
   takesRoles,
   textOf,
   transaction,
@@ -60,8 +62,9 @@ export async function applyInPieces(pieces: Pieces): Promise<CarriedOut> {
     const unit = units[at - 1] as Unit;
     const earlier = begun?.intent?.unit === at ? begun.intent : null;
     const inner: string[] = [beginUnit(order, lock, at)];
+    const repeated = takesRoles(order) ? settingsBefore(order, unit) : [];
     if (unit.kind === 'transaction') {
-      if (takesRoles(order)) inner.push(...settingsBefore(order, unit));
+      inner.push(...repeated);
       inner.push(`\n${textOf(order, unit)}\n;`);
     } else if (unit.kind === 'opaque') {
       notices.push(...(await runOpaque(pieces, unit, at, earlier)));
@@ -76,11 +79,20 @@ export async function applyInPieces(pieces: Pieces): Promise<CarriedOut> {
       at < units.length
         ? transaction(...inner)
         : `${transaction(...inner)}\n${releaseLocks(lock)}\n${check(order.run, order.seq + 1, lock)}`,
-    );
+    ).catch((error: unknown) => {
+      throw countedFrom(error, statementsBefore(order, at) - statementsBefore(order, first) - repeated.length);
+    });
     notices.push(...message.notices);
     if (at === units.length) return { ...carriedOut(message), notices };
   }
   throw new Error('a script in pieces without a piece; this is a fault of the analysis');
+}
+
+/** Each piece is a message of its own: its statements are counted on from those of the pieces before. */
+function countedFrom(error: unknown, earlier: number): unknown {
+  return error instanceof MessageError
+    ? new MessageError(error.cause, error.completed + earlier, error.notices)
+    : error;
 }
 
 /** The script's own statement under the role that the script has taken by then; records are written as ourselves. */
@@ -170,7 +182,11 @@ async function runAlone(
   const said: Notice[] = [];
   await asScript(pieces, unit, async () => {
     for (const cure of before.cures) said.push(...(await send(cure)).notices);
-    said.push(...(await send(before.instead ?? textOf(order, unit))).notices);
+    const own = await send(before.instead ?? textOf(order, unit)).catch((error: unknown) => {
+      const first = (pieces.begun?.unit ?? 0) + 1;
+      throw countedFrom(error, OWN_STATEMENTS + statementsBefore(order, at) - statementsBefore(order, first));
+    });
+    said.push(...own.notices);
   });
   await session.client.query(WAIT_AS_BEFORE, [rows[0]?.lock, rows[0]?.interval]);
   if (rows[0]?.awaited === true) await session.client.query(RETAKE, [lock.classId, lock.objId]);

@@ -19,9 +19,6 @@ import { watched } from './watch.js';
 // 5. The change, the ledger's row and the journal's row are durable together or not at all; what refuses a transaction has
 //    its intent recorded before and the catalogs probed after (apply-pieces.ts).
 
-/** Own statements before the script's first in a message: `begin`, `begin_step` or `resume_step`. */
-const OWN_STATEMENTS = 2;
-
 /** Rounds of clearing the way for one attempt: each ends at least one earlier session. */
 const MAX_ROUNDS = 5;
 
@@ -49,7 +46,7 @@ export async function applyStep(
         if (done.notices.length > 0) later(() => recordNotices(session, order, done.notices));
         return appliedOf(order, done, begun);
       } catch (error) {
-        const verdict = verdictOf(error, order, OWN_STATEMENTS);
+        const verdict = verdictOf(error, order, (begun?.unit ?? 0) + 1);
         if (verdict.kind === 'failed') {
           if (verdict.sql !== null) {
             // The record decides, not the error: the message goes on behind the commit with the next check. A session that the

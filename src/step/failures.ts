@@ -6,6 +6,7 @@ import { CANCELED, classify, sqlstateOf, TRANSIENT } from '../postgres/sqlstate.
 import { stale } from './fence.js';
 import type { StepOrder } from './order.js';
 import { reasonOf } from './reasons.js';
+import { failedStatement } from './step-message.js';
 
 /** What a failed message means for the step. */
 export type Verdict =
@@ -47,11 +48,11 @@ export interface SqlFailure {
 }
 
 /**
- * @param own statements of ours in the message before the script's first.
+ * @param first the unit that the message began with.
  * @throws whatever is neither the server's answer nor a lost session: a cancellation, a fault of our own.
  */
-export function verdictOf(error: unknown, order: StepOrder, own: number): Verdict {
-  if (error instanceof UnwindError) return failed(error, sqlOf(error.cause, order, own));
+export function verdictOf(error: unknown, order: StepOrder, first: number): Verdict {
+  if (error instanceof UnwindError) return failed(error, sqlOf(error.cause, order, first));
   const cause = error instanceof MessageError ? error.cause : error;
   if (!isOfTheDriver(error, cause)) throw error;
   const completed = error instanceof MessageError ? error.completed : 0;
@@ -109,7 +110,7 @@ export function verdictOf(error: unknown, order: StepOrder, own: number): Verdic
         ),
       );
     default:
-      return sqlFailure(cause, sqlstate, order, Math.max(1, completed - own + 1));
+      return sqlFailure(cause, sqlstate, order, failedStatement(order, completed, first));
   }
 }
 
@@ -123,9 +124,9 @@ function isOfTheDriver(error: unknown, cause: unknown): boolean {
 }
 
 /** The server's own words behind an error that has its name already (a part that commits inside, and failed). */
-function sqlOf(cause: unknown, order: StepOrder, own: number): SqlFailure | null {
+function sqlOf(cause: unknown, order: StepOrder, first: number): SqlFailure | null {
   if (!(cause instanceof MessageError)) return null;
-  const verdict = verdictOf(cause, order, own);
+  const verdict = verdictOf(cause, order, first);
   return verdict.kind === 'failed' ? verdict.sql : null;
 }
 

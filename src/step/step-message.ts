@@ -15,6 +15,9 @@ const literal = (value: string) => pg.escapeLiteral(value);
 /** Leaves whatever role the script took, so that the record is written as ourselves. */
 export const AS_OURSELVES = 'reset session authorization; reset role;';
 
+/** Own statements before the script's first in a message: `begin`, and `begin_step`, `resume_step` or `begin_unit`. */
+export const OWN_STATEMENTS = 2;
+
 const BEGIN = 'begin isolation level read committed;';
 
 export function beginStep(order: StepOrder, lock: LockKey, check: RawCheck | null): string {
@@ -49,7 +52,7 @@ export function endStep(order: StepOrder, how: string): string {
 }
 
 export function endUnit(order: StepOrder, unit: number): string {
-  return `${AS_OURSELVES} select pgunwind.end_unit(${literal(order.run)}, ${order.seq}, ${unit});`;
+  return `${AS_OURSELVES} select pgunwind.end_unit(${literal(order.run)}, ${order.seq}, ${unit}, ${order.script.facts.countAfresh});`;
 }
 
 export function beginUnit(order: StepOrder, lock: LockKey, unit: number): string {
@@ -100,6 +103,35 @@ export function atomicMessage(order: StepOrder, lock: LockKey, clean: RawCheck |
     'commit;',
     check(order.run, order.seq + 1, lock),
   ].join('\n');
+}
+
+/** Statements of ours between two segments: two resets, `end_unit`, `commit and chain`, `begin_unit`. */
+const BETWEEN_SEGMENTS = 5;
+
+/** Statements of the script in the units before unit `at` (1-based). */
+export function statementsBefore(order: StepOrder, at: number): number {
+  return order.script.facts.units
+    .slice(0, at - 1)
+    .reduce((sum, unit) => sum + (unit.kind === 'transaction' ? unit.statements : 1), 0);
+}
+
+/**
+ * Which of the script's statements (1-based) failed, when `completed` statements of its message had run; `first` is the unit
+ * that the message began with.
+ */
+export function failedStatement(order: StepOrder, completed: number, first: number): number {
+  const { units } = order.script.facts;
+  const before = (at: number) => statementsBefore(order, at);
+  let left = completed - OWN_STATEMENTS;
+  if (order.execution !== 'segmented') return before(first) + Math.max(1, left + 1);
+  for (let at = first; at <= units.length; at += 1) {
+    const unit = units[at - 1] as Unit;
+    const repeated = (at === first ? first > 1 : takesRoles(order)) ? settingsBefore(order, unit).length : 0;
+    const own = repeated + (unit.kind === 'transaction' ? unit.statements : 1);
+    if (left < own) return before(at) + Math.max(1, left - repeated + 1);
+    left -= own + BETWEEN_SEGMENTS;
+  }
+  return before(units.length + 1);
 }
 
 /**

@@ -81,6 +81,6 @@ describe('an atomic step', () => {
       ],
       { setup: SETUP },
     );
-    await expect(staged.apply(2)).rejects.toMatchObject({ type: FailureType.JournalIncomplete });
+    await expect(staged.apply(2)).rejects.toMatchObject({ type: FailureType.JournalBehind });
   });
 });

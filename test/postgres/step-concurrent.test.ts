@@ -155,6 +155,20 @@ insert into witness values ('after')`;
     await expectCleanAndAlone();
   });
 
+  test('an error names the statement by its number in the script, in whatever piece it is', async () => {
+    staged = await stage(
+      one(`insert into witness values ('1'); insert into witness values ('2');
+${BUILD};
+insert into witness values ('4'); insert into parcels values (1)`),
+      { setup: SETUP },
+    );
+    await expect(staged.apply(1)).rejects.toMatchObject({ details: { sqlstate: '23505', statement: 5 } });
+    await expect(staged.apply(1, { attempt: 2 })).rejects.toMatchObject({ details: { statement: 5 } });
+    await staged.database.query('delete from parcels where id = 1');
+    expect((await staged.apply(1, { attempt: 3 })).check).toMatchObject({ clean: true, reasons: [] });
+    expect(await staged.database.query('select what from witness order by 1')).toHaveLength(3);
+  });
+
   test('a role that the script takes holds for every piece of it', async () => {
     staged = await stage(one('select 1'), { setup: SETUP });
     const { database } = staged;
@@ -182,7 +196,7 @@ create index concurrently theirs_a on theirs (a); create table more (a integer)`
     async (text) => {
       staged = await stage(one(text), { setup: `${SETUP} insert into parcels values (101, 1, null);` });
       const failure = await staged.apply(1).catch((error: unknown) => error);
-      expect(failure).toMatchObject({ type: FailureType.StepFailed, details: { sqlstate: '23505' } });
+      expect(failure).toMatchObject({ type: FailureType.StepFailed, details: { sqlstate: '23505', statement: 1 } });
       expect(await indexes()).toMatchObject({ parcels_weight: false });
       expect(await staged.check(1)).toMatchObject({ clean: true, reasons: [] });
       await staged.database.query('delete from parcels where id = 101');

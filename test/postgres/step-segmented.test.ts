@@ -52,8 +52,9 @@ describe('a segmented step', () => {
     });
     await expect(staged.apply(1)).rejects.toMatchObject({
       type: FailureType.StepFailed,
-      details: { sqlstate: '23505' },
+      details: { sqlstate: '23505', statement: 4 },
     });
+    await expect(staged.apply(1, { attempt: 2 })).rejects.toMatchObject({ details: { statement: 4 } });
     expect(await witnesses()).toEqual([1, 2]);
     expect(await staged.database.query('select state, unit from pgunwind.step')).toEqual([
       { state: 'started', unit: 2 },
@@ -63,8 +64,8 @@ describe('a segmented step', () => {
     ]);
     expect((await staged.check(1)).clean).toBe(true);
     await staged.database.query('delete from parcels');
-    const resumed = await staged.apply(1, { attempt: 2 });
-    expect(resumed.outcome).toMatchObject({ how: 'resumed', unit: 3, attempt: 2 });
+    const resumed = await staged.apply(1, { attempt: 3 });
+    expect(resumed.outcome).toMatchObject({ how: 'resumed', unit: 3, attempt: 3 });
     expect(resumed.check).toMatchObject({ clean: true, reasons: [] });
     expect(await witnesses()).toEqual([1, 2, 3, 4]);
     expect(await locksOfOurs()).toEqual([]);
