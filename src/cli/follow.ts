@@ -23,7 +23,7 @@ export interface FollowOptions {
   /** Sees every status before it is shown; `note` prints a line that stays above the display. */
   readonly onStatus?: (status: StatusReport, note: (line: string) => void) => void;
   /** Nobody answers: for a caller that knows why, in place of the warning. */
-  readonly onUnanswered?: (why: string) => void;
+  readonly onUnanswered?: (why: string, note: (line: string) => void) => void;
   /** Return 3 as soon as the run waits for a person; by default only where the display cannot stay. */
   readonly leaveWhenParked?: boolean;
   readonly pollMs?: number;
@@ -52,7 +52,7 @@ export async function followRun(runs: Runs, terminal: Terminal, options: FollowO
         view.show(answer.status);
         if (waitsForPerson(answer.status) && leaveWhenParked) return parked(answer.status, terminal, options.json);
       } else if (answer) {
-        silence.lasts(answer.why);
+        silence.lasts(answer.why, view.note);
       }
       await Promise.race([sleep(options.pollMs ?? POLL_MS), end, detached]);
     }
@@ -145,9 +145,9 @@ function silenceWatch(runs: Runs, terminal: Terminal, options: FollowOptions) {
       since = null;
       said = false;
     },
-    lasts(why: string) {
+    lasts(why: string, note: (line: string) => void) {
       since ??= Date.now();
-      options.onUnanswered?.(why);
+      options.onUnanswered?.(why, note);
       if (said || options.onUnanswered !== undefined || Date.now() - since < SILENCE_MS) return;
       said = true;
       terminal.err(

@@ -9,16 +9,21 @@ export interface Interrupt {
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
+/** One Ctrl-C arrives twice under npm: from the terminal, and passed on by npm. */
+const SAME_SIGNAL_MS = 1_000;
+
 /**
- * Holds the signals until `release`. The first asks for an orderly end; the second one, from someone who has waited long
+ * Holds the signals until `release`. The first asks for an orderly end; a later one, from someone who has waited long
  * enough, ends the process at once: what was started dies with it (src/process/owned-process.ts).
  */
 export function onInterrupt(): Interrupt {
   const controller = new AbortController();
   let resolve: (signal: NodeJS.Signals) => void = () => undefined;
   const arrived = new Promise<NodeJS.Signals>((settle) => (resolve = settle));
+  let firstAt: number | null = null;
   const receive = (signal: NodeJS.Signals) => {
-    if (controller.signal.aborted) process.exit(130);
+    if (firstAt !== null && Date.now() - firstAt > SAME_SIGNAL_MS) process.exit(130);
+    firstAt ??= Date.now();
     controller.abort();
     resolve(signal);
   };

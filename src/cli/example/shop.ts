@@ -25,9 +25,12 @@ export interface ShopOptions {
   /** Catalog, configuration and connection strings are written here. */
   readonly folder: string;
   readonly instance: string;
-  readonly postgres: EmbeddedPostgres;
-  readonly temporal: { readonly address: string; readonly namespace: string };
+  readonly postgres: ShopServer;
+  readonly temporal: { readonly address: string; readonly namespace: string; readonly taskQueue?: string };
 }
+
+/** Its superuser's password is the ordinary role's too: this server holds nothing else. */
+type ShopServer = Pick<EmbeddedPostgres, 'superuserUrl' | 'url' | 'password'>;
 
 const SHOP = fileURLToPath(new URL('../../../examples/shop/', import.meta.url));
 /** An ordinary role that owns its databases, as on a managed Postgres. */
@@ -39,7 +42,7 @@ const HEARTBEAT_TIMEOUT_SECONDS = 5;
 export async function setUpShop({ folder, instance, postgres, temporal }: ShopOptions): Promise<Shop> {
   const catalog = await buildShopCatalog(folder);
   const databases = catalog.databases.map(({ name }) => name);
-  await createDatabases(postgres, databases);
+  await createDatabases(postgres, instance, databases);
   const configFile = await writeConfig({ folder, instance, postgres, temporal }, databases);
   const labels = catalog.labels.map(({ label }) => label);
   return { configFile, instance, catalog, oldest: labels[0] ?? '', newest: labels.at(-1) ?? '', databases };
@@ -53,15 +56,15 @@ async function buildShopCatalog(folder: string): Promise<Catalog> {
   return built.catalog;
 }
 
-async function createDatabases(postgres: EmbeddedPostgres, databases: readonly string[]): Promise<void> {
+async function createDatabases(postgres: ShopServer, instance: string, databases: readonly string[]): Promise<void> {
   await withClient(postgres.superuserUrl, async (client) => {
     const has = async (text: string, name: string) => ((await client.query(text, [name])).rowCount ?? 0) > 0;
     if (!(await has(ROLE_EXISTS, ROLE))) {
       await client.query(`create role ${ROLE} login password ${client.escapeLiteral(postgres.password)}`);
     }
     for (const database of databases) {
-      if (await has(DATABASE_EXISTS, databaseName(database))) continue;
-      await client.query(`create database ${client.escapeIdentifier(databaseName(database))} owner ${ROLE}`);
+      if (await has(DATABASE_EXISTS, databaseName(instance, database))) continue;
+      await client.query(`create database ${client.escapeIdentifier(databaseName(instance, database))} owner ${ROLE}`);
     }
   });
 }
@@ -71,15 +74,16 @@ select 1 from pg_roles where rolname = $1`;
 const DATABASE_EXISTS = `-- pg-unwind example.database-exists
 select 1 from pg_database where datname = $1`;
 
-function databaseName(database: string): string {
-  return `shop_${database}`;
+/** `shop_demo_frontend` */
+function databaseName(instance: string, database: string): string {
+  return `${instance.replaceAll('-', '_')}_${database}`;
 }
 
 async function writeConfig(options: ShopOptions, databases: readonly string[]): Promise<string> {
   const secrets = path.join(options.folder, 'secrets');
   await mkdir(secrets, { recursive: true, mode: 0o700 });
   for (const database of databases) {
-    const url = options.postgres.url(databaseName(database), ROLE);
+    const url = options.postgres.url(databaseName(options.instance, database), ROLE, options.postgres.password);
     await writeFile(path.join(secrets, `${database}.url`), `${url}\n`, { mode: 0o600 });
   }
   const file = path.join(options.folder, 'pg-unwind.yaml');
@@ -87,10 +91,11 @@ async function writeConfig(options: ShopOptions, databases: readonly string[]): 
   return file;
 }
 
-function configText({ instance, temporal }: ShopOptions, databases: readonly string[]): string {
+function configText(options: ShopOptions, databases: readonly string[]): string {
+  const { address, namespace, taskQueue } = options.temporal;
   const perDatabase = <T>(of: (database: string) => T) => Object.fromEntries(databases.map((it) => [it, of(it)]));
   return stringify({
-    temporal: { address: temporal.address, namespace: temporal.namespace },
+    temporal: { address, namespace, ...(taskQueue === undefined ? {} : { taskQueue }) },
     products: {
       shop: {
         catalog: 'catalog',
@@ -102,7 +107,7 @@ function configText({ instance, temporal }: ShopOptions, databases: readonly str
       },
     },
     instances: {
-      [instance]: {
+      [options.instance]: {
         product: 'shop',
         databases: perDatabase((it) => ({ url: { file: `secrets/${it}.url` } })),
         options: { heartbeatTimeoutSeconds: HEARTBEAT_TIMEOUT_SECONDS },
@@ -112,11 +117,11 @@ function configText({ instance, temporal }: ShopOptions, databases: readonly str
 }
 
 /** Fills the databases, which stand at the newest release, with a few years of trade. @returns rows written. */
-export async function seedShop(postgres: EmbeddedPostgres, databases: readonly string[]): Promise<number> {
+export async function seedShop(postgres: ShopServer, { instance, databases }: Shop): Promise<number> {
   const counts = await Promise.all(
     databases.map(async (database) => {
       const text = await readFile(path.join(SHOP, 'seed', `${database}.sql`), 'utf8');
-      return withClient(postgres.url(databaseName(database), ROLE), async (client) => {
+      return withClient(postgres.url(databaseName(instance, database), ROLE, postgres.password), async (client) => {
         const results = [await client.query(text)].flat(); // a text of several statements answers with a list
         return results.reduce((sum, result) => sum + (result.command === 'INSERT' ? (result.rowCount ?? 0) : 0), 0);
       });

@@ -32,6 +32,7 @@ export interface StoryDeps {
 
 const INSTANCE = 'shop-demo';
 const LOSSES_SHOWN = 5;
+const SILENCE_MS = 30_000;
 
 interface Stage {
   readonly deps: StoryDeps;
@@ -68,7 +69,7 @@ export async function tellStory(deps: StoryDeps): Promise<number> {
 
   await upgrade(stage);
   say(`Filling it with data …`);
-  const rows = await seedShop(postgres, databases);
+  const rows = await seedShop(postgres, shop);
   say(`${rows.toLocaleString('en')} rows inserted`);
 
   const told = await downgrade(stage, worker);
@@ -133,7 +134,7 @@ async function downgrade(stage: Stage, worker: ChildWorker): Promise<Told> {
   const code = await followRun(runs, deps.terminal, {
     ...follow(deps.signal),
     onStatus: murder.onStatus,
-    onUnanswered: () => undefined,
+    onUnanswered: murder.onUnanswered,
     pollMs: 40,
   });
   const tookMs = Date.now() - began;
@@ -147,6 +148,7 @@ function murderPlot({ say, startWorker }: Stage, worker: ChildWorker, total: num
   let resumedAfterMs: number | null = null;
   let successor: Promise<unknown> = Promise.resolve();
   let before: StatusReport | null = null;
+  let saidSilent = false;
 
   return {
     onStatus(status: StatusReport, note: (line: string) => void) {
@@ -165,6 +167,12 @@ function murderPlot({ say, startWorker }: Stage, worker: ChildWorker, total: num
         resumedAfterMs = Date.now() - killed.at;
         note(`         it goes on, ${durationText(resumedAfterMs)} after the kill`);
       }
+    },
+    /** Expected for as long as Temporal needs to notice the death; only a longer silence is worth a line. */
+    onUnanswered(why: string, note: (line: string) => void) {
+      if (killed === null || saidSilent || Date.now() - killed.at < SILENCE_MS) return;
+      saidSilent = true;
+      note(`         no answer ${durationText(Date.now() - killed.at)} after the kill: ${why}`);
     },
     async successor() {
       if (killed === null) say('The downgrade was over before its worker could be killed.');

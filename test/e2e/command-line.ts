@@ -1,0 +1,52 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
+
+export interface Ended {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+export interface Running {
+  readonly process: ChildProcess;
+  readonly ended: Promise<Ended>;
+  /** Everything printed so far, on both streams. */
+  printed(): string;
+}
+
+/** The words after `npm run -s`, as the README has them; npm, the build and the command are all real. */
+export function npmRun(words: readonly string[], env: Readonly<Record<string, string>> = {}): Running {
+  return start('npm', ['run', '-s', ...words], env);
+}
+
+/** What `npm run -s pg-unwind -- …` runs, without npm's own second at each of many commands. */
+export function pgUnwind(words: readonly string[], env: Readonly<Record<string, string>> = {}): Running {
+  return start(process.execPath, ['scripts/run.mjs', 'cli.js', ...words], env);
+}
+
+function start(program: string, args: readonly string[], env: Readonly<Record<string, string>>): Running {
+  const child = spawn(program, args, {
+    cwd: REPOSITORY,
+    env: { ...process.env, CI: '1', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true, // a group of its own: what is left of it can be ended as one
+  });
+  let out = '';
+  let err = '';
+  child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
+  const ended = new Promise<Ended>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code) => resolve({ code, out, err }));
+  });
+  return { process: child, ended, printed: () => out + err };
+}
+
+/** A polite end for the whole group; npm passes the signal on as well, which must do no harm. */
+export async function stop(running: Running): Promise<Ended> {
+  const { pid } = running.process;
+  if (pid !== undefined && running.process.exitCode === null) process.kill(-pid, 'SIGTERM');
+  return running.ended;
+}

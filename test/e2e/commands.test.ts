@@ -1,0 +1,187 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { setUpShop, type Shop } from '../../src/cli/example/shop.js';
+import { workflowIdOf } from '../../src/contract/ids.js';
+import type { StatusReport, UnwindReport } from '../../src/contract/messages.js';
+import type { Plan } from '../../src/contract/plan.js';
+import { until } from '../support/until.js';
+import { npmRun, pgUnwind, stop, type Ended, type Running } from './command-line.js';
+
+const instance = `e2e-${randomBytes(4).toString('hex')}`;
+const MIDDLE = 'v2.0.0';
+
+let folder: string;
+let shop: Shop;
+let worker: Running;
+
+const run = (...words: string[]): Promise<Ended> => pgUnwind(words, { PG_UNWIND_CONFIG: shop.configFile }).ended;
+const runJson = async <T>(...words: string[]): Promise<T> => JSON.parse((await run(...words, '--json')).out) as T;
+const lastLine = ({ out }: Ended) => out.trimEnd().split('\n').at(-1);
+
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'pg-unwind-e2e-'));
+  const { url: superuserUrl, password } = inject('postgres');
+  shop = await setUpShop({
+    folder,
+    instance,
+    postgres: { superuserUrl, password, url: urlOnServer },
+    temporal: { ...inject('temporal'), taskQueue: instance },
+  });
+  worker = npmRun(['pg-unwind', '--', 'worker'], { PG_UNWIND_CONFIG: shop.configFile });
+  await until(() => worker.printed().includes('worker ready'), {
+    within: 90_000,
+    describe: 'the worker',
+    show: () => worker.printed(),
+  });
+});
+
+afterAll(async () => {
+  if (worker) await stop(worker);
+  const client = new pg.Client(inject('postgres').url);
+  await client.connect();
+  for (const database of shop?.databases ?? []) {
+    await client.query(`drop database if exists ${instance.replaceAll('-', '_')}_${database} with (force)`);
+  }
+  await client.end();
+  await rm(folder, { recursive: true, force: true });
+});
+
+function urlOnServer(database: string, role = 'postgres'): string {
+  const url = new URL(inject('postgres').url);
+  url.pathname = `/${database}`;
+  url.username = role;
+  return url.href;
+}
+
+describe('an instance on its way down, typed as an operator would', () => {
+  test('an empty database has nothing to go down from: 3, and it says what was found', async () => {
+    const { code, err } = await run('plan', instance, '--to', shop.oldest);
+    expect(err).toMatch(/ledger/);
+    expect(code).toBe(3);
+  });
+
+  test('an upgrade whose plan loses content waits for consent, and goes on when it is given', async () => {
+    const waiting = await run('upgrade', instance, '--to', shop.newest, '--wait');
+    expect(waiting.code).toBe(3);
+    const [, plan = ''] = /pg-unwind approve \S+ --plan ([0-9a-f]{64})/.exec(waiting.out) ?? [];
+    expect(plan).toMatch(/^[0-9a-f]{64}$/);
+
+    const again = await run('upgrade', instance, '--to', shop.newest);
+    expect(again.code).toBe(2);
+    expect(again.err).toContain(`pg-unwind status ${instance}`);
+
+    const other = await run('approve', instance, '--plan', 'f'.repeat(64));
+    expect(other.code).toBe(2);
+    expect(other.err).toContain('Nothing was approved');
+
+    expect((await run('approve', instance, '--plan', plan, '--by', 'eve', '--why', 'e2e')).code).toBe(0);
+    const report = await until(
+      async () => {
+        const status = await runJson<StatusReport | UnwindReport>('status', instance);
+        return 'outcome' in status ? status : null;
+      },
+      { within: 60_000, describe: 'the end of the upgrade' },
+    );
+    expect(report).toMatchObject({ outcome: 'completed', to: shop.newest, stepsDone: 77, stepsTotal: 77 });
+    expect(report.decisions).toEqual([expect.objectContaining({ kind: 'approve', by: 'eve', why: 'e2e' })]);
+  });
+
+  test('the plan lists every step, names what is lost and how to consent', async () => {
+    const { code, out } = await run('plan', instance, '--to', MIDDLE);
+    expect(code).toBe(0);
+    const plan = await runJson<Plan>('plan', instance, '--to', MIDDLE);
+    expect(out).toContain(`Plan ${plan.id}`);
+    expect(out).toContain(`--accept-data-loss ${plan.id}`);
+    for (const leg of plan.legs) {
+      for (const step of Object.values(leg.steps).flat()) expect(out).toContain(`${step.migration}  ${step.name}`);
+    }
+  });
+
+  test('a downgrade with consent runs to its end, and its last line says where the instance stands', async () => {
+    const plan = await runJson<Plan>('plan', instance, '--to', MIDDLE);
+    const steps = plan.legs.reduce((sum, leg) => sum + Object.values(leg.steps).flat().length, 0);
+    const ended = await run('downgrade', instance, '--to', MIDDLE, '--accept-data-loss', plan.id, '--wait');
+    expect({ code: ended.code, last: lastLine(ended) }).toEqual({
+      code: 0,
+      last: `${instance} stands at ${MIDDLE}: ${steps} of ${steps} steps done, verified.`,
+    });
+    const [database, [step]] = Object.entries(plan.legs[0]!.steps).find(([, all]) => all.length > 0)!;
+    expect(worker.printed()).toMatch(
+      new RegExp(`^INFO ${database} ${step!.migration} .* down ok [\\d.]+ m?s \\(\\d+/\\d+\\)$`, 'm'),
+    );
+  });
+
+  test('afterwards it is clean, status tells the end, and the same downgrade has nothing to do', async () => {
+    const check = await run('check', instance);
+    expect(check.code).toBe(0);
+    expect(check.out.match(/clean/g)).toHaveLength(3);
+
+    const status = await run('status', instance);
+    expect(status.code).toBe(0);
+    expect(status.out).toContain(`${instance} stands at ${MIDDLE}`);
+
+    const again = await run('downgrade', instance, '--to', MIDDLE, '--wait');
+    expect({ code: again.code, last: lastLine(again) }).toEqual({
+      code: 0,
+      last: `${instance} already stands at ${MIDDLE}: nothing to do, checked.`,
+    });
+  });
+
+  test('a start through the plain Temporal CLI is the same run; abort ends it with 4', async () => {
+    const { address, namespace } = inject('temporal');
+    const started = await run(
+      ...['temporal', 'workflow', 'start', '--address', address, '--namespace', namespace, '--type', 'downgrade'],
+      ...['--task-queue', instance, '--workflow-id', workflowIdOf(instance), '--fail-existing'],
+      ...['--input', JSON.stringify({ instance, to: shop.oldest })],
+    );
+    expect(started.code).toBe(0);
+    const waiting = await until(
+      async () => {
+        const ended = await run('status', instance);
+        return ended.code === 3 && ended;
+      },
+      { within: 30_000, describe: 'the run to wait for consent' },
+    );
+    expect(waiting.out).toContain('waits for consent');
+
+    expect((await run('abort', instance, '--why', 'e2e')).code).toBe(0);
+    const aborted = await until(
+      async () => {
+        const ended = await run('status', instance);
+        return ended.code === 4 && ended;
+      },
+      { within: 30_000, describe: 'the run to be aborted' },
+    );
+    expect(lastLine(aborted)).toContain('was stopped by an operator: 0 of');
+  });
+});
+
+describe('bad input', () => {
+  test.each([
+    [['downgrade', 'e2e-unknown', '--to', MIDDLE], /no instance "e2e-unknown"[\s\S]*e2e-/, 'UnknownInstance'],
+    [['plan', instance, '--to', 'v2.0.9'], /no release "v2.0.9"[\s\S]*v2\.0\.0/, 'UnknownRelease'],
+    [['downgrade', instance, '--to', 'v3.0.0', '--accept-data-loss', 'yes'], /plan id/, 'InvalidInput'],
+  ])('%j: 2, in words and as JSON', async (words, message, code) => {
+    const plain = await run(...words);
+    expect(plain.code).toBe(2);
+    expect(plain.err).toMatch(message);
+    expect(await runJson(...words)).toMatchObject({ error: { code, message: expect.stringMatching(message) } });
+  });
+
+  test('no secret of the connection strings is printed by anything', async () => {
+    const { password } = inject('postgres');
+    for (const words of [
+      ['plan', instance, '--to', MIDDLE],
+      ['check', instance],
+      ['status', instance],
+    ]) {
+      const { out, err } = await run(...words, '--log', 'debug');
+      expect(out + err).not.toContain(password);
+    }
+    expect(worker.printed()).not.toContain(password);
+  });
+});
