@@ -8,7 +8,7 @@ import { closedLegs, doneSteps, insertRun, isApproved } from '../journal/runs.js
 import { destructiveSteps } from '../plan/report.js';
 import type { InstanceDatabase } from '../step/database.js';
 import type { OpenInstance } from '../instance/instances.js';
-import { planInstance, surveyAll } from '../instance/planning.js';
+import { expectKnown, planFrom, surveyAll } from '../instance/planning.js';
 import { rememberFingerprint } from '../step/release-fingerprint.js';
 import type { Survey } from '../instance/survey.js';
 import type { ActivityDeps } from './deps.js';
@@ -20,11 +20,20 @@ import type { ActivityDeps } from './deps.js';
 export function createMakePlan({ instances, plans, searchAttributes }: ActivityDeps): Activities['makePlan'] {
   return async (input) => {
     const instance = instances.open(input.instance);
-    const surveys = await surveyAll(instance, input.direction);
+    // A misspelt release is said whatever state the databases are in; only an open run needs no catalog, for the journal has
+    // its plan (this worker's catalog may be older).
+    const unknown = await expectKnown(instance, input).then(
+      () => null,
+      (error: unknown) => error,
+    );
+    const surveys = await surveyAll(instance, input.direction).catch((error: unknown) => {
+      throw unknown ?? error;
+    });
     const open = openRunOf(surveys, input);
+    if (open === null && unknown !== null) throw unknown;
     const plan =
       open === null
-        ? await newPlan(instance, input)
+        ? await newPlan(instance, input, surveys)
         : await plans.plan(instance.databases[0] as InstanceDatabase, open.plan);
     const run = open?.run ?? input.run;
     return summarize(instance, plan, run, open !== null, searchAttributes);
@@ -50,8 +59,12 @@ function openRunOf(
   return first !== undefined && all.every((run) => run?.run === first.run && run.plan === first.plan) ? first : null;
 }
 
-async function newPlan(instance: OpenInstance, input: MakePlanInput): Promise<Plan> {
-  const { plan, surveys } = await planInstance(instance, input);
+async function newPlan(
+  instance: OpenInstance,
+  input: MakePlanInput,
+  surveys: Readonly<Record<string, Survey>>,
+): Promise<Plan> {
+  const { plan } = await planFrom(instance, input, surveys);
   const { readScript, catalog } = await instance.catalog();
   const stored = async (sha256: string) => {
     const body = await readScript(sha256);

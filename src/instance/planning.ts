@@ -12,17 +12,38 @@ export interface PlannedInstance {
   readonly surveys: Readonly<Record<DatabaseName, Survey>>;
 }
 
+/** What is asked of an instance. */
+export interface PlanOrder {
+  readonly to: string;
+  readonly direction: Direction;
+  /** Guard: the release that the instance must stand at. */
+  readonly from: string | null;
+}
+
 /**
  * Reads every database of the instance side by side and computes the plan. Writes nothing.
- * @throws {UnwindError} whatever `surveyDatabase` and `makePlan` say; of several databases the first in the configuration's order.
+ * @throws {UnwindError} UnknownRelease before a database is asked; whatever `surveyDatabase` and `makePlan` say; of several
+ *   databases the first in the configuration's order.
  */
-export async function planInstance(
+export async function planInstance(instance: OpenInstance, order: PlanOrder): Promise<PlannedInstance> {
+  await expectKnown(instance, order);
+  return planFrom(instance, order, await surveyAll(instance, order.direction));
+}
+
+/** @throws {UnwindError} UnknownRelease with the nearest labels, InvalidCatalog. Asks no database. */
+export async function expectKnown(instance: OpenInstance, { to, from }: PlanOrder): Promise<void> {
+  const { catalog } = await instance.catalog();
+  findRelease(catalog, to);
+  if (from !== null) findRelease(catalog, from);
+}
+
+/** `planInstance` with what was read already. */
+export async function planFrom(
   instance: OpenInstance,
-  { to, direction, from }: { to: string; direction: Direction; from: string | null },
+  { to, direction, from }: PlanOrder,
+  surveys: Readonly<Record<DatabaseName, Survey>>,
 ): Promise<PlannedInstance> {
   const { catalog, hash } = await instance.catalog();
-  findRelease(catalog, to); // an unknown target is said before a database is asked
-  const surveys = await surveyAll(instance, direction);
   const plan = makePlan(
     {
       catalog,
