@@ -14,13 +14,17 @@ export interface Terminal {
   err(text: string): void;
 }
 
-/** The terminal of this process. `CI`, `NO_COLOR` and `TERM=dumb` are respected: there the output is plain lines. */
+/**
+ * The terminal of this process. `CI` and `TERM=dumb` are respected, and a pseudo-terminal without a size: there the output is
+ * plain lines.
+ */
 export function processTerminal(env: NodeJS.ProcessEnv): Terminal {
-  const interactive = process.stdout.isTTY === true && env['TERM'] !== 'dumb' && !env['CI'];
+  const { isTTY, columns, rows } = process.stdout;
+  const interactive = isTTY && columns > 0 && rows > 0 && env['TERM'] !== 'dumb' && !env['CI'];
   return {
     interactive,
     get columns() {
-      return process.stdout.columns ?? 120;
+      return process.stdout.columns || 120;
     },
     colors: pc.createColors(interactive && !env['NO_COLOR']),
     out: (text) => void process.stdout.write(`${text}\n`),
