@@ -48,13 +48,15 @@ export async function applyStep(
       } catch (error) {
         const verdict = verdictOf(error, order, (begun?.unit ?? 0) + 1);
         if (verdict.kind === 'failed') {
+          // The driver hands an error over before the server has rolled back: without this a next attempt could still meet
+          // our locks, and take this one for a rival. A session that the server has ended (57P01) has let go by itself.
+          const answers = await letGo(session).then(
+            () => true,
+            () => false,
+          );
           if (verdict.sql !== null) {
-            // The record decides, not the error: the message goes on behind the commit with the next check. A session that the
-            // server has ended (57P01) cannot say; then the next attempt looks.
-            const recorded = await letGo(session).then(
-              () => recordOf(session, order),
-              () => null,
-            );
+            // The record decides, not the error: the message goes on behind the commit with the next check.
+            const recorded = answers ? await recordOf(session, order).catch(() => null) : null;
             if (recorded !== null) return foundDone(recorded);
             await recordFailure(database, order, verdict.sql);
           }
