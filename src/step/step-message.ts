@@ -146,7 +146,7 @@ export function segmentedMessage(
     | { kind: 'begin'; check: RawCheck | null }
     | { kind: 'resume'; first: number; earlier: { run: string; seq: number } },
 ): string {
-  const { units, settings } = order.script.facts;
+  const { units } = order.script.facts;
   const first = start.kind === 'begin' ? 1 : start.first;
   const parts = [
     BEGIN,
