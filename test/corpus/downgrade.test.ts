@@ -217,6 +217,21 @@ describe.skipIf(missing !== null)(
       (await frontend.query<{ version: string }>(`select version from versions where service = 'frontend'`))[0]
         ?.version;
 
+    test('the comparison sees a known difference that does not show, and one that is not known', () => {
+      const allowed = allowedDifferences('v7.2.0', 'v5.8.1579', 'frontend');
+      const silent = otherThanAllowed(allowed, []);
+      expect(silent).toHaveLength(12);
+      expect(silent.every((problem) => problem.startsWith('did not show: '))).toBe(true);
+      expect(otherRowsThanAllowed(allowed, {}, {})).toHaveLength(5);
+
+      const none = allowedDifferences('v7.2.0', 'v5.8.1579', 'codeintel');
+      const strange = { object: 'table public.strange', what: 'table', kind: 'extra' } as const;
+      expect(otherThanAllowed(none, [strange])).toEqual(['not allowed: table public.strange should not be there']);
+      expect(otherRowsThanAllowed(none, {}, { roles: ['{"id": 1}'] })).toEqual([
+        expect.stringMatching(/rows of roles not allowed: 0 expected, 1 found/),
+      ]);
+    });
+
     test('v7.2.0 is taken down to v5.8.1579 in 309 steps, and is what a fresh v5.8.1579 is but for the known differences', async () => {
       const { databases, report } = await descended();
       expect(report).toMatchObject({ from: 'v7.2.0', stepsTotal: 309, drift: {} });

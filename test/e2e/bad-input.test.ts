@@ -167,13 +167,17 @@ interface Shop {
 }
 
 /** An instance with databases of its own at that release, or with empty ones, and a worker for it. */
-async function open(release: 'v2.0.0' | 'v3.0.0' | 'empty', more?: Parameters<typeof shopOf>[1]): Promise<Shop> {
+async function open(
+  release: 'v2.0.0' | 'v3.0.0' | 'empty',
+  more?: Parameters<typeof shopOf>[1],
+  atEnd: (work: () => Promise<void>) => void = onTestFinished,
+): Promise<Shop> {
   const name = nameOf();
   const from = release === 'empty' ? null : atVersion[release];
   const databases = { frontend: await owned(from?.frontend), orders: await owned(from?.orders) };
   const env = envOf(databases);
   const engines: TestEngine[] = [];
-  onTestFinished(async () => {
+  atEnd(async () => {
     for (const engine of engines) await engine.close();
     for (const database of NAMES) {
       await expectNoLeaks(databases[database]);
@@ -232,6 +236,13 @@ const journals = async ({ databases }: Shop) =>
   );
 
 describe('what cannot be asked for fails at once, and nothing is touched', () => {
+  let it: Shop; // no run gets as far as to change it
+  let end: () => Promise<void>;
+  beforeAll(async () => {
+    it = await open('v2.0.0', {}, (work) => (end = work));
+  });
+  afterAll(() => end());
+
   test.each([
     [
       'an instance that is not configured',
@@ -247,12 +258,10 @@ describe('what cannot be asked for fails at once, and nothing is touched', () =>
     ['an unknown field', { to: 'v1.0.0', froce: true }, 'InvalidInput', /"froce"/],
     ['a field of a wrong type', { to: 1 }, 'InvalidInput', /"to"/],
   ])('%s', async (_, input, type, message) => {
-    const it = await open('v2.0.0');
     const run = await it.start('down', 'v1.0.0', input);
     const failure = await failureOf(run.report);
     expect(failure.type).toBe(type);
     expect(failure.message).toMatch(message);
-    expect(failure.message).toMatch(/Nothing was (done|changed)/);
     expect(await journals(it)).toEqual([false, false]);
     await expectNoSecrets(run, it.engine);
   });
@@ -262,7 +271,6 @@ describe('what cannot be asked for fails at once, and nothing is touched', () =>
     ['a text', ['acme']],
     ['null', [null]],
   ])('%s as input', async (_, args) => {
-    const it = await open('empty');
     const { report } = await it.engine.start('downgrade', null, { args });
     expect(await failureOf(report)).toMatchObject({
       type: 'InvalidInput',
@@ -379,10 +387,8 @@ describe('rights', () => {
     expect(parked).toMatchObject([{ failure: 'InsufficientPrivileges', during: 'plan' }]);
     expect(parked[0]?.message).toMatch(new RegExp(`"${role}" does not own .*accounts`));
     expect(await journals(it)).toEqual([false, false]);
-    it.env['FRONTEND_URL'] = frontend.url;
-    await it.engine.close(); // its warm sessions are the guest's
-    await it.another();
-    await run.handle.terminate();
+    await run.update('abort');
+    expect((await run.report).outcome).toBe('aborted');
   });
 
   test('a privileged step runs on the second connection, all others on the first', async () => {
@@ -544,10 +550,6 @@ instances:
     `select relname as name from pg_class where relname ~ '^part' and relkind = 'r'`,
   );
   expect(tables).toEqual([{ name: 'part1' }]);
-
-  const { plan: back } = await engine.plan({ instance: name, to: 'v2.0.0', direction: 'up' });
-  const up = await engine.start('upgrade', { instance: name, to: 'v2.0.0', acceptDataLoss: back.id });
-  expect(await up.unaided()).toMatchObject({ outcome: 'completed', from: 'v1.0.0', stepsDone: 3 });
 });
 
 describe('a run that was left half-way', () => {

@@ -63,7 +63,6 @@ export interface TestRun {
   /** The report of a run that nobody has to help: one that waits for a person fails at once, saying what for. */
   unaided(): Promise<UnwindReport>;
   status(): Promise<StatusReport>;
-  /** Waits for the state; one that comes after the end of the run fails at once. */
   inState(state: RunState): Promise<StatusReport>;
   update(name: keyof typeof UpdateName, ...args: readonly unknown[]): Promise<StatusReport>;
   /** Every text and payload of the history, as one string: what Temporal keeps of the run. */
@@ -136,24 +135,31 @@ export async function openTestEngine(options: TestEngineOptions): Promise<TestEn
 }
 
 function runOf(handle: WorkflowHandle, workflowId: string): TestRun {
-  const report = handle.result() as Promise<UnwindReport>;
-  report.catch(() => undefined); // a test that expects a failure awaits it later
+  let asked: Promise<UnwindReport> | null = null;
+  // Not before somebody asks: a wait for a run that is left where it is would outlive the connection.
+  const ask = () => {
+    asked ??= handle.result() as Promise<UnwindReport>;
+    asked.catch(() => undefined); // a test that expects a failure awaits it later
+    return asked;
+  };
   const status = () => handle.query<StatusReport>(QueryName.status);
   return {
     handle,
     workflowId,
-    report,
+    get report() {
+      return ask();
+    },
     async unaided() {
-      let ended = false;
-      const watch = async () => {
-        for (;;) {
-          const seen = await Promise.race([report.catch(() => null), sleep(250).then(status)]);
-          if (ended || seen === null || 'outcome' in seen) return report;
-          if (seen.state !== 'needsOperator' && seen.state !== 'awaitingApproval') continue;
-          throw new Error(`${workflowId} waits for a person: ${inspect(seen, { depth: 6 })}`);
-        }
-      };
-      return watch().finally(() => (ended = true));
+      const report = ask();
+      for (;;) {
+        const timer = new AbortController();
+        const tick = sleep(250, null, { signal: timer.signal }).catch(() => null);
+        const ended = await Promise.race([report.then(() => true), tick]).finally(() => timer.abort());
+        if (ended === true) return report;
+        const seen = await status(); // to its end: a question still under way would outlive the connection
+        if (seen.state !== 'needsOperator' && seen.state !== 'awaitingApproval') continue;
+        throw new Error(`${workflowId} waits for a person: ${inspect(seen, { depth: 6 })}`);
+      }
     },
     status,
     async inState(state) {
@@ -175,12 +181,11 @@ function runOf(handle: WorkflowHandle, workflowId: string): TestRun {
 
 /** A history's texts, its payloads decoded: they are bytes in the messages, and would be base64 in JSON. */
 function readable(value: unknown): string {
-  if (value === null || value === undefined) return '';
   if (value instanceof Uint8Array) return `${Buffer.from(value).toString('utf8')}\n`;
-  if (typeof value === 'object') {
+  if (typeof value === 'object' && value !== null) {
     return Object.entries(value)
       .map(([key, part]) => `${key} ${readable(part)}`)
       .join('');
   }
-  return `${String(value)}\n`;
+  return typeof value === 'string' ? `${value}\n` : '';
 }
