@@ -33,7 +33,8 @@ export interface FollowOptions {
 export async function followRun(runs: Runs, terminal: Terminal, options: FollowOptions): Promise<number> {
   const view = options.json ? silentView() : terminal.interactive ? liveView(terminal) : plainView(terminal);
   let ended: { report: UnwindReport } | { error: unknown } | null = null;
-  const end = runs.result(options.instance).then(
+  const watching = new AbortController();
+  const end = runs.result(options.instance, watching.signal).then(
     (report) => void (ended = { report }),
     (error: unknown) => void (ended = { error }),
   );
@@ -59,6 +60,7 @@ export async function followRun(runs: Runs, terminal: Terminal, options: FollowO
     if (ended !== null) await showLast(runs, options.instance, view);
   } finally {
     view.done();
+    watching.abort(); // a long poll left behind would be tried again on a connection that is closed
   }
 
   if (ended === null) {

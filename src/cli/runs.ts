@@ -33,7 +33,7 @@ export interface Runs {
   describe(instance: string): Promise<WorkflowExecutionDescription>;
   status(instance: string): Promise<StatusAnswer>;
   /** Waits for the end over continue-as-new. @throws UnwindError or CommandError RunStopped, as the run ended. */
-  result(instance: string): Promise<UnwindReport>;
+  result(instance: string, signal?: AbortSignal): Promise<UnwindReport>;
   update(instance: string, name: string, input: unknown): Promise<StatusReport>;
   /** Pollers for workflow tasks that the server has seen in the last minutes. */
   pollers(): Promise<number>;
@@ -88,9 +88,10 @@ export function createRuns({ client, namespace, taskQueue }: RunsDeps): Runs {
     }
   }
 
-  async function result(instance: string): Promise<UnwindReport> {
+  async function result(instance: string, signal = new AbortController().signal): Promise<UnwindReport> {
     try {
-      return (await handle(instance).result()) as UnwindReport; // the contract of both workflow types
+      const answer: unknown = await client.withAbortSignal(signal, () => handle(instance).result());
+      return answer as UnwindReport; // the contract of both workflow types
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) throw noRun(instance, namespace, error);
       throw error instanceof WorkflowFailedError ? endOf(instance, error) : error;

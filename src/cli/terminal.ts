@@ -20,7 +20,8 @@ export interface Terminal {
  */
 export function processTerminal(env: NodeJS.ProcessEnv): Terminal {
   const { isTTY, columns, rows } = process.stdout;
-  const interactive = isTTY && columns > 0 && rows > 0 && env['TERM'] !== 'dumb' && !env['CI'];
+  // Compared, for `isTTY` is undefined on a pipe, and picocolors takes undefined for "decide yourself".
+  const interactive = isTTY === true && columns > 0 && rows > 0 && env['TERM'] !== 'dumb' && !env['CI'];
   return {
     interactive,
     get columns() {
