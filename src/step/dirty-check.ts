@@ -17,10 +17,16 @@ export async function checkDatabase(database: InstanceDatabase, run: string, nex
   });
 }
 
-export function verdictFrom(raw: RawCheck, database: string): CheckVerdict {
+/** @param seen the highest timeline that the run remembers: an old primary that came back does not know of the newer one itself. */
+export function verdictFrom(raw: RawCheck, database: string, seen: number | null = null): CheckVerdict {
+  const old = seen !== null && raw.timeline < seen;
+  const reasons = old
+    ? [...raw.reasons, { code: 'wrongServer', data: { kind: 'timeline', found: raw.timeline, seen } }]
+    : raw.reasons;
   return {
-    clean: raw.clean,
-    reasons: raw.reasons.map((reason) => reasonOf(reason, database)),
+    clean: raw.clean && !old,
+    timeline: raw.timeline,
+    reasons: reasons.map((reason) => reasonOf(reason, database)),
     warnings: raw.warnings.map((warning) => warningOf(warning, database)),
     how: raw.how,
     tookMs: raw.tookMs,
