@@ -831,6 +831,14 @@ begin
   update pgunwind.run r
      set ended_at = clock_timestamp(), state = 'superseded'
    where r.ended_at is null and r.run <> p_run;
+  -- A step that died where only a person could say what it did: its pending row in the ledger is not pending any more, so that
+  -- person has said it. Without this no later run could get past the unfinished step.
+  update pgunwind.step s
+     set state = 'settled', intent = null
+    from pgunwind.run r
+   where r.run = s.run and r.ended_at is not null
+     and s.state = 'started'
+     and pgunwind.ledger_state(s.migration) <> s.direction || '-running';
   update pgunwind.run r set claimed_at = coalesce(r.claimed_at, clock_timestamp()) where r.run = p_run and r.ended_at is null;
   if not found then
     raise exception 'run % is not open', p_run using errcode = 'UW006';

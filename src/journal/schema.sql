@@ -62,7 +62,8 @@ create table if not exists pgunwind.step (
   direction text not null,
   script text not null,
   execution text not null,
-  state text not null check (state in ('started', 'done')),
+  -- settled: it began in a run that is over, and the product's ledger has been brought to one side or the other since.
+  state text not null check (state in ('started', 'done', 'settled')),
   -- Units of the script whose effect is durable.
   unit integer not null default 0,
   attempt integer not null,

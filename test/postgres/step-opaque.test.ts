@@ -51,6 +51,24 @@ describe('an opaque step', () => {
     expect(await witnesses()).toEqual([1, 2]);
   });
 
+  test('after an abort, a person who says in the ledger what became of it opens the way for the next run', async () => {
+    staged = await stage([{ migration: '10001', text: loop('perform 1 / (2 - at);') }], { setup: SETUP });
+    await expect(staged.apply(1)).rejects.toMatchObject({ type: FailureType.StepUndecided });
+    await staged.database.query(`update pgunwind.run set ended_at = now(), state = 'aborted'`);
+
+    const asking = await staged.again([{ migration: '10000', text: 'select 1' }]);
+    expect((await asking.check(1)).reasons.map((reason) => reason.code)).toEqual([
+      'unfinishedStep',
+      'unfinishedLedgerRow',
+    ]);
+    await staged.database.query(`update pgunwind.run set ended_at = now(), state = 'aborted' where ended_at is null`);
+    await staged.database.query(`update migration_logs set success = true, finished_at = now() where success is null`);
+
+    const next = await staged.again([{ migration: '10000', text: 'select 1' }]);
+    expect(await next.check(1)).toMatchObject({ clean: true, reasons: [] });
+    expect(await staged.database.query(`select state from pgunwind.step`)).toEqual([{ state: 'settled' }]);
+  });
+
   test("an error in it parks too, and the server's words are in the journal", async () => {
     staged = await stage([{ migration: '10001', text: loop('perform 1 / (2 - at);') }], { setup: SETUP });
     await expect(staged.apply(1)).rejects.toMatchObject({ type: FailureType.StepUndecided });
