@@ -46,7 +46,7 @@ export async function followRun(runs: Runs, terminal: Terminal, options: FollowO
 
   try {
     while (ended === null && !options.signal.aborted) {
-      const answer = await Promise.race([runs.status(options.instance), end, detached]);
+      const answer = await Promise.race([runs.status(options.instance, watching.signal), end, detached]);
       if (answer && answer.kind === 'answered') {
         silence.broken();
         options.onStatus?.(answer.status, view.note);
@@ -60,7 +60,7 @@ export async function followRun(runs: Runs, terminal: Terminal, options: FollowO
     if (ended !== null) await showLast(runs, options.instance, view);
   } finally {
     view.done();
-    watching.abort(); // a long poll left behind would be tried again on a connection that is closed
+    watching.abort();
   }
 
   if (ended === null) {

@@ -19,6 +19,7 @@ import { CliFailure, CommandError, isFailureType, noWorker } from './failure.js'
 const GRPC = { unavailable: 14, deadlineExceeded: 4, failedPrecondition: 9, cancelled: 1 } as const;
 const QUERY_DEADLINE_MS = 3_000;
 const UPDATE_DEADLINE_MS = 60_000;
+const NEVER = new AbortController().signal;
 
 /** What a status query comes to. `unanswered`: nobody polls, or nobody has answered yet. */
 export type StatusAnswer =
@@ -31,7 +32,8 @@ export interface Runs {
   start(type: WorkflowType, input: UnwindInput): Promise<{ readonly runId: string }>;
   handle(instance: string): WorkflowHandle;
   describe(instance: string): Promise<WorkflowExecutionDescription>;
-  status(instance: string): Promise<StatusAnswer>;
+  /** Like `result`, it is given up when the signal comes: a call left behind is tried again on a closed connection, which throws where nobody catches. */
+  status(instance: string, signal?: AbortSignal): Promise<StatusAnswer>;
   /** Waits for the end over continue-as-new. @throws UnwindError or CommandError RunStopped, as the run ended. */
   result(instance: string, signal?: AbortSignal): Promise<UnwindReport>;
   update(instance: string, name: string, input: unknown): Promise<StatusReport>;
@@ -74,10 +76,12 @@ export function createRuns({ client, namespace, taskQueue }: RunsDeps): Runs {
     return orNoRun(instance, namespace, () => handle(instance).describe());
   }
 
-  async function status(instance: string): Promise<StatusAnswer> {
+  async function status(instance: string, signal = NEVER): Promise<StatusAnswer> {
     try {
-      const answer = await client.withDeadline(Date.now() + QUERY_DEADLINE_MS, () =>
-        handle(instance).query<StatusReport>(QueryName.status),
+      const answer = await client.withAbortSignal(signal, () =>
+        client.withDeadline(Date.now() + QUERY_DEADLINE_MS, () =>
+          handle(instance).query<StatusReport>(QueryName.status),
+        ),
       );
       return { kind: 'answered', status: answer };
     } catch (error) {
@@ -88,7 +92,7 @@ export function createRuns({ client, namespace, taskQueue }: RunsDeps): Runs {
     }
   }
 
-  async function result(instance: string, signal = new AbortController().signal): Promise<UnwindReport> {
+  async function result(instance: string, signal = NEVER): Promise<UnwindReport> {
     try {
       const answer: unknown = await client.withAbortSignal(signal, () => handle(instance).result());
       return answer as UnwindReport; // the contract of both workflow types
