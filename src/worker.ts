@@ -36,7 +36,7 @@ export async function runWorker({ config, env, log, signal, onReady }: WorkerDep
     ...(isLoopback(address) ? { grpcCompression: { codec: 'none' } } : {}),
   });
   try {
-    const { close, ...activities } = createActivities({ config, log, searchAttributes });
+    const { close, ...activities } = createActivities({ config, log, searchAttributes, env });
     try {
       const worker = await Worker.create({
         connection,

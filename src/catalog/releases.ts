@@ -50,7 +50,7 @@ function unknownRelease(catalog: Catalog, label: string): UnwindError {
   return new UnwindError(
     FailureType.UnknownRelease,
     `The catalog of "${catalog.product}" has no release "${label}". Nearest: ${nearest.join(', ') || 'none'}. ` +
-      `It holds ${catalog.labels.length} labels, ${first} to ${last}; build it again if "${label}" is newer.`,
+      `It holds ${catalog.labels.length} labels, ${first} to ${last}; build it again if "${label}" is newer. Nothing was changed.`,
     { details: { label, nearest } },
   );
 }

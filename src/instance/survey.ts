@@ -130,6 +130,7 @@ function stateOf(
 ): Pick<Survey, 'database' | 'state' | 'base'> {
   const applied = [...reading.applied];
   const absent: MigrationId[] = [];
+  const begun: MigrationId[] = [];
   const unfinished: unknown[] = [];
   const failed: unknown[] = [];
   for (const [migration, state] of reading.states) {
@@ -143,11 +144,11 @@ function stateOf(
     if (!ours) (state.endsWith('-failed') ? failed : unfinished).push({ migration, state, since });
     else if (state === 'down-running')
       applied.push(migration); // half undone: still to be undone
-    else absent.push(migration); // half made: still to be made
+    else begun.push(migration); // half made: still to be made
   }
   const reasons: DirtyReason[] = [];
   if (unfinished.length > 0) reasons.push(reasonOf({ code: 'unfinishedLedgerRow', data: unfinished }, database.name));
   if (failed.length > 0) reasons.push(reasonOf({ code: 'failedLedgerRow', data: failed }, database.name));
   if (reasons.length > 0) throw dirty(database.name, reasons);
-  return { database: database.name, state: { applied, absent }, base: reading.applied };
+  return { database: database.name, state: { applied, absent, begun }, base: reading.applied };
 }

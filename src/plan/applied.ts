@@ -9,6 +9,8 @@ export interface AppliedState {
   readonly applied: readonly MigrationId[];
   /** Ids whose last row says that they were undone: never implied by a squashed root. */
   readonly absent: readonly MigrationId[];
+  /** Ids whose up began and did not end: still to be made, and they vouch for nothing. */
+  readonly begun?: readonly MigrationId[];
 }
 
 /** The applied set of a database, with those ids that only a squashed root vouches for. */
@@ -23,8 +25,10 @@ export interface AppliedSet {
  */
 export function readApplied(database: CatalogDatabase, state: AppliedState): AppliedSet {
   const rows = new Set(state.applied);
-  const absent = new Set(state.absent);
-  const implied = new Set([...impliedBy(database, rows)].filter((id) => !absent.has(id)));
+  const begun = new Set(state.begun);
+  // A root that was undone has a row too: what it stood for and has no row of its own is still there.
+  const vouching = new Set([...state.applied, ...state.absent]);
+  const implied = new Set([...impliedBy(database, vouching)].filter((id) => !begun.has(id)));
   return { ids: new Set([...rows, ...implied]), implied };
 }
 

@@ -550,6 +550,11 @@ instances:
     `select relname as name from pg_class where relname ~ '^part' and relkind = 'r'`,
   );
   expect(tables).toEqual([{ name: 'part1' }]);
+
+  const { plan: back } = await engine.plan({ instance: name, to: 'v2.0.0', direction: 'up' });
+  expect(back.from.release).toBe('v1.0.0');
+  const up = await engine.start('upgrade', { instance: name, to: 'v2.0.0', acceptDataLoss: back.id });
+  expect(await up.unaided()).toMatchObject({ outcome: 'completed', from: 'v1.0.0', stepsDone: 3 });
 });
 
 describe('a run that was left half-way', () => {
