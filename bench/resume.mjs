@@ -5,7 +5,7 @@ import { HEARTBEAT_TIMEOUT_SECONDS, writeConfig } from './config-file.mjs';
 import { withClient } from './databases.mjs';
 import { copyName } from './downgrade.mjs';
 import { median } from './median.mjs';
-import { compileFolder } from './subject.mjs';
+import { compileFolder, stepsOf } from './subject.mjs';
 import { startWorker } from './worker-process.mjs';
 import { startWorkflow, untilEnded } from './workflow.mjs';
 
@@ -13,22 +13,27 @@ const SLEEP_SECONDS = 1;
 const GIVE_UP_MS = 60_000;
 
 /**
- * From kill -9 of the worker to the next step that a new worker finishes; the new one is started at once. Killed in a step: while
- * its statement runs, which the server then completes by itself. Killed anywhere: at some moment of the subject's own downgrade,
- * most likely inside a workflow task.
+ * From kill -9 of the worker to the next step that a new worker finishes; the new one is started at once. One kill while a step's
+ * statement runs, which the server then completes by itself; one at some moment of the subject's own downgrade. That one may hit
+ * a workflow task: then the server waits for the workflow task's timeout and not for a heartbeat, so the answers are kept
+ * apart by what was hit.
  */
 export async function measureResume({ bench, times, folder }) {
   const sleeper = await compileSleeper(path.join(folder, 'sleeper'));
   const { databases, postgres, subject } = bench;
   await databases.fill(sleeper);
   const kills = [
-    { name: 'in a step', subject: sleeper, moment: untilItSleeps },
-    { name: 'anywhere', subject, moment: (client) => untilDone(client, 40) },
+    { name: 'asleep', subject: sleeper, moment: untilItSleeps },
+    {
+      name: 'anywhere',
+      subject,
+      moment: (client) => untilDone(client, Math.ceil(stepsOf(subject.descent([subject.main])) / 6)),
+    },
   ];
   const answers = {};
   for (let time = 1; time <= times; time += 1) {
     for (const kill of kills) {
-      const instance = `kill-${kill.name.replaceAll(' ', '-')}-${time}`;
+      const instance = `kill-${kill.name}-${time}`;
       const copy = copyName(instance, kill.subject.main);
       await databases.copy(kill.subject, { [kill.subject.main]: copy });
       const url = postgres.url(copy);
@@ -38,15 +43,14 @@ export async function measureResume({ bench, times, folder }) {
         subject: kill.subject,
         instances: { [instance]: { [kill.subject.main]: url } },
       });
-      const ms = await killOnce({ bench, config, instance, url, ...kill });
-      bench.say(`killed ${kill.name}: the next step was finished ${Math.round(ms)} ms later`);
-      (answers[kill.name] ??= []).push(ms);
+      const { ms, hit, floor } = await killOnce({ bench, config, instance, url, ...kill });
+      bench.say(`killed in ${hit}: the next step was finished ${Math.round(ms)} ms later`);
+      (answers[hit] ??= { floor, times: [] }).times.push(ms);
       await databases.drop({ copy });
     }
   }
-  const timeout = HEARTBEAT_TIMEOUT_SECONDS * 1_000;
   return Object.fromEntries(
-    Object.entries(answers).map(([name, all]) => [name, { ms: median(all), over: median(all) - timeout, times: all }]),
+    Object.entries(answers).map(([hit, { floor, times: all }]) => [hit, { floor, over: median(all) - floor }]),
   );
 }
 
@@ -70,11 +74,21 @@ async function killOnce({ bench, config, instance, url, subject, moment }) {
       const ms = performance.now() - killed;
       await replaced;
       await ended;
-      return ms;
+      return { ms, ...whatWasHit(await handle.fetchHistory()) };
     });
   } finally {
     for (const worker of workers) await worker.stop();
   }
+}
+
+const START_TO_CLOSE = 1; // temporal.api.enums.v1.TimeoutType
+
+function whatWasHit({ events }) {
+  const started = events[0].workflowExecutionStartedEventAttributes;
+  const inTask = events.some(({ workflowTaskTimedOutEventAttributes: at }) => at?.timeoutType === START_TO_CLOSE);
+  return inTask
+    ? { hit: 'a workflow task', floor: Number(started.workflowTaskTimeout.seconds) * 1_000 }
+    : { hit: 'a step', floor: HEARTBEAT_TIMEOUT_SECONDS * 1_000 };
 }
 
 async function untilDone(client, wanted) {
