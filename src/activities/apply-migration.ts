@@ -23,6 +23,7 @@ export function createApplyMigration({ instances, plans, verdicts, log }: Activi
     const beat = () => context.heartbeat({ doing, seconds: Math.round((Date.now() - began) / 1_000) });
     const ticker = setInterval(beat, HEARTBEAT_MS);
     try {
+      await database.prepare();
       const { step, script, total } = await plans.step(database, plan, leg, seq);
       const { outcome: applied, check } = await applyStep(
         database,

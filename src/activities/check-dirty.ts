@@ -9,7 +9,9 @@ export function createCheckDirty({ instances, verdicts, log }: ActivityDeps): Ac
   return async ({ instance, run, database: name, nextSeq, timeline }) => {
     const riding = verdicts.recall(run, name, nextSeq, RIDING_MS);
     if (riding !== null) return verdictFrom(riding, name, timeline);
-    const raw = await checkDatabase(instances.open(instance).database(name), run, nextSeq);
+    const database = instances.open(instance).database(name);
+    await database.prepare();
+    const raw = await checkDatabase(database, run, nextSeq);
     verdicts.keep(run, name, raw);
     const verdict = verdictFrom(raw, name, timeline);
     if (!verdict.clean) {

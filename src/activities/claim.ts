@@ -15,9 +15,11 @@ export function createClaim({ instances }: ActivityDeps): Activities['claim'] {
       pause: (ms: number) => pause(ms, undefined, { signal: context.cancellationSignal }),
     };
     const answers = await Promise.allSettled(
-      databases.map(
-        async (name) => [name, await claimDatabase(opened.database(name), { run, owner, takeOver }, waits)] as const,
-      ),
+      databases.map(async (name) => {
+        const database = opened.database(name);
+        await database.prepare();
+        return [name, await claimDatabase(database, { run, owner, takeOver }, waits)] as const;
+      }),
     );
     const failed = answers.find((answer) => answer.status === 'rejected');
     if (failed !== undefined) throw failed.reason;

@@ -1,8 +1,6 @@
 import { hashScript } from '../postgres/script.js';
 import type { Activities, MakePlanInput, PlanSummary } from '../contract/activities.js';
 import type { Plan } from '../contract/plan.js';
-import { ensureJournal } from '../journal/install.js';
-import { markerFunctionSql } from '../journal/ledgers/release-marker.js';
 import { storePlan } from '../journal/plans.js';
 import { closedLegs, doneSteps, insertRun, isApproved } from '../journal/runs.js';
 import { destructiveSteps } from '../plan/report.js';
@@ -73,11 +71,11 @@ async function newPlan(
   await Promise.all(
     instance.databases.map(async (database) => {
       const survey = surveys[database.name] as Survey;
-      const { ledger, ledgerOptions, marker } = database;
-      const functions = [ledger.functionsSql(ledgerOptions), ...(marker === null ? [] : [markerFunctionSql(marker)])];
       await database.sessions.withSession(async ({ client }) => {
-        if (!survey.hasLedger) await ledger.create(client, ledgerOptions);
-        await ensureJournal(client, database.name, functions.join('\n'));
+        if (!survey.hasLedger) await database.ledger.create(client, database.ledgerOptions);
+      });
+      await database.prepare({ again: !survey.hasJournal });
+      await database.sessions.withSession(async ({ client }) => {
         await storePlan(client, plan, database.name, stored);
         await insertRun(client, {
           run: input.run,

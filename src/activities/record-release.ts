@@ -34,6 +34,7 @@ export function createRecordRelease({ instances, plans, log }: ActivityDeps): Ac
       const lock = database.ledger.lockKey(database.ledgerOptions);
       const marker = database.marker === null ? null : markerOf(release);
       const values = [run, leg, release, tokens[database.name] ?? null, marker, lock.classId, lock.objId];
+      await database.prepare();
       try {
         return await database.sessions.withSession(async ({ client }) => {
           const { rows } = await client.query<{ closed: Closed }>(CLOSE_LEG, values);

@@ -18,6 +18,7 @@ export function createVerifyRelease({ instances, plans, verdicts, log }: Activit
     const release = plan.legs[at]?.release ?? plan.to.release;
     const answers = await Promise.all(
       databases.map(async (database) => {
+        await database.prepare();
         const raw = await checkDatabase(database, run, nextSeq(plan, at, database.name));
         verdicts.keep(run, database.name, raw);
         const setHash = plan.legs[at]?.setHash[database.name] ?? '';

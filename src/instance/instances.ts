@@ -4,6 +4,9 @@ import type { Config } from '../config/schema.js';
 import { resolveConnection } from '../config/secrets.js';
 import type { DatabaseName } from '../contract/catalog.js';
 import { FailureType, UnwindError } from '../contract/errors.js';
+import { ensureJournal } from '../journal/install.js';
+import type { LedgerOptions } from '../journal/ledgers/ledger.js';
+import { markerFunctionSql, type MarkerOptions } from '../journal/ledgers/release-marker.js';
 import { sourcegraphLedger } from '../journal/ledgers/sourcegraph.js';
 import { createSessionPool, type SessionPool } from '../postgres/session-pool.js';
 import { DEFAULT_SETTINGS, type SessionSettings } from '../postgres/session.js';
@@ -22,6 +25,11 @@ export interface Instances {
   /** @throws {UnwindError} UnknownInstance, UnknownProduct. */
   open(name: string): OpenInstance;
   close(): Promise<void>;
+}
+
+/** The functions of the journal that depend on the product's own tables. */
+function functionsOf(ledger: LedgerOptions, marker: MarkerOptions | null): string {
+  return [sourcegraphLedger.functionsSql(ledger), ...(marker === null ? [] : [markerFunctionSql(marker)])].join('\n');
 }
 
 /** Opens instances once each and keeps their warm sessions; connection strings are fetched anew at each connect. */
@@ -67,15 +75,29 @@ export function createInstances({ config, env }: { config: Config; env?: NodeJS.
       }
       const of = `${name}/${database}`;
       const { releaseMarker: marker } = product;
+      const sessions = pool(references.url, of);
+      const ledgerOptions = { key: ledgerKey, schema: product.ledger.schema };
+      const markerOptions = marker?.database === database ? { schema: marker.schema, service: marker.service } : null;
+      let prepared: Promise<void> | null = null;
       return {
         instance: name,
         name: database,
-        sessions: pool(references.url, of),
+        sessions,
         privileged: references.privilegedUrl === undefined ? null : pool(references.privilegedUrl, of, 1),
         ledger: sourcegraphLedger,
-        ledgerOptions: { key: ledgerKey, schema: product.ledger.schema },
-        marker: marker?.database === database ? { schema: marker.schema, service: marker.service } : null,
+        ledgerOptions,
+        marker: markerOptions,
         lockTimeoutMs: options.lockTimeoutMs,
+        prepare({ again } = { again: false }) {
+          if (again) prepared = null;
+          prepared ??= sessions
+            .withSession(({ client }) => ensureJournal(client, database, functionsOf(ledgerOptions, markerOptions)))
+            .catch((error: unknown) => {
+              prepared = null; // the next one tries again
+              throw error;
+            });
+          return prepared;
+        },
       };
     });
     return {

@@ -19,6 +19,7 @@ export interface Survey {
   readonly base: readonly MigrationId[];
   /** The ledger's table exists. */
   readonly hasLedger: boolean;
+  readonly hasJournal: boolean;
   /** Open runs in the journal, newest first; none without a journal. */
   readonly runs: readonly RunRow[];
 }
@@ -39,9 +40,16 @@ export async function surveyDatabase(database: InstanceDatabase, direction: Dire
     if (standing.foreign.length > 0) throw lackingOwnership(database, standing);
     const [half, runs] = standing.journal ? [await halfDone(client), await openRuns(client)] : [[], []];
     if (reading === null) {
-      return { database: database.name, state: { applied: [], absent: [] }, base: [], hasLedger: false, runs };
+      return {
+        database: database.name,
+        state: { applied: [], absent: [] },
+        base: [],
+        hasLedger: false,
+        hasJournal: standing.journal,
+        runs,
+      };
     }
-    return { ...stateOf(database, reading, half), hasLedger: true, runs };
+    return { ...stateOf(database, reading, half), hasLedger: true, hasJournal: standing.journal, runs };
   });
 }
 

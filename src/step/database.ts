@@ -1,4 +1,5 @@
 import type { DatabaseName } from '../contract/catalog.js';
+import type { ScriptFacts } from '../contract/script.js';
 import type { Ledger, LedgerOptions } from '../journal/ledgers/ledger.js';
 import type { MarkerOptions } from '../journal/ledgers/release-marker.js';
 import type { SessionPool } from '../postgres/session-pool.js';
@@ -15,10 +16,15 @@ export interface InstanceDatabase {
   /** The product's row that says which release it is, when this database holds it. */
   readonly marker: MarkerOptions | null;
   readonly lockTimeoutMs: number;
+  /**
+   * Brings the journal to this release's form, once in this process: a worker may take up a run that one of another release
+   * began. `again`: the journal is known to be gone (a database made anew). @throws {UnwindError} what ensureJournal throws.
+   */
+  prepare(options?: { readonly again: boolean }): Promise<void>;
 }
 
 export interface Script {
   readonly sha256: string;
   readonly body: string;
-  readonly facts: import('../contract/script.js').ScriptFacts;
+  readonly facts: ScriptFacts;
 }

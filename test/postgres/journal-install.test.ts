@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { FailureType } from '../../src/contract/errors.js';
+import { parseConfig } from '../../src/config/load.js';
+import { createInstances } from '../../src/instance/instances.js';
 import { ensureJournal } from '../../src/journal/install.js';
 import { sourcegraphLedger } from '../../src/journal/ledgers/sourcegraph.js';
 import { createDatabase, withClient, type TestDatabase } from '../support/postgres.js';
@@ -69,5 +71,28 @@ describe('the journal', () => {
       type: FailureType.InsufficientPrivileges,
       message: expect.stringContaining('grant create on database'),
     });
+  });
+
+  test('a worker of another release that takes a run over brings it up to date before it acts, and once', async () => {
+    await install();
+    await database.query(`update pgunwind.meta set value = 'of another release' where key = 'sources'`);
+    await database.query('drop function pgunwind.claim');
+    const config = parseConfig(
+      `products: { shop: { catalog: ./none, ledger: { kind: sourcegraph }, databases: { frontend: { ledgerKey: schema_migrations } } } }
+instances: { acme: { product: shop, databases: { frontend: { url: { env: FRONTEND } } } } }`,
+      'pg-unwind.yaml',
+    );
+    const instances = createInstances({ config, env: { FRONTEND: database.url } });
+    try {
+      const opened = instances.open('acme').database('frontend');
+      await Promise.all([opened.prepare(), opened.prepare()]);
+      const claim = `select to_regproc('pgunwind.claim')::text as name`;
+      expect(await database.query(claim)).toEqual([{ name: 'pgunwind.claim' }]);
+      await database.query('drop function pgunwind.claim');
+      await opened.prepare();
+      expect(await database.query(claim), 'asked once in a process').toEqual([{ name: null }]);
+    } finally {
+      await instances.close();
+    }
   });
 });

@@ -73,6 +73,7 @@ async function stageOn(
     ledgerOptions: LEDGER,
     marker: null,
     lockTimeoutMs: DEFAULT_SETTINGS.lockTimeoutMs,
+    prepare: () => Promise.resolve(), // stage() has installed it
   };
   const run = randomUUID();
   const plan = createHash('sha256').update(run).digest('hex');
