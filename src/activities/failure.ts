@@ -1,17 +1,18 @@
-import { ApplicationFailure, CancelledFailure, Context } from '@temporalio/activity';
+import { ApplicationFailure, CancelledFailure } from '@temporalio/activity';
 import type { Logger } from 'pino';
 import { FailureType, UnwindError } from '../contract/errors.js';
+import { MessageError } from '../postgres/message.js';
 import { kindOf, sqlstateOf } from '../postgres/sqlstate.js';
 
 /**
  * What an activity throws, as Temporal is told it: types and words of ours, SQLSTATE and names, never a row, a text or a
  * connection string. The server's own words go to the log of this worker only when they come from our own queries.
  */
-export function asFailure(error: unknown, activity: string, log: Logger): unknown {
-  const { cancellationSignal } = Context.current();
+export function asFailure(thrown: unknown, activity: string, log: Logger, signal: AbortSignal): unknown {
+  const error = thrown instanceof MessageError ? thrown.cause : thrown;
   if (error instanceof CancelledFailure) return error;
-  if (cancellationSignal.aborted && !(error instanceof UnwindError && !error.retryable)) {
-    return cancellationSignal.reason instanceof Error ? cancellationSignal.reason : new CancelledFailure('cancelled');
+  if (signal.aborted && !(error instanceof UnwindError && !error.retryable)) {
+    return signal.reason instanceof Error ? signal.reason : new CancelledFailure('cancelled');
   }
   if (error instanceof UnwindError) {
     return ApplicationFailure.create({
@@ -26,7 +27,7 @@ export function asFailure(error: unknown, activity: string, log: Logger): unknow
   const kind = kindOf(error);
   if (sqlstate !== null || looksLikeLostConnection(error)) {
     const transient = kind === 'connectionLost' || kind === 'resources' || kind === 'serialization';
-    log.debug({ activity, sqlstate, kind }, 'a query of ours failed');
+    log[transient ? 'debug' : 'error']({ activity, sqlstate, kind, err: error }, 'a query of ours failed');
     return ApplicationFailure.create({
       type: transient ? FailureType.DatabaseUnreachable : FailureType.Unexpected,
       message:

@@ -1,3 +1,4 @@
+import { Context } from '@temporalio/activity';
 import type { Logger } from 'pino';
 import type { Config } from '../config/schema.js';
 import type { Activities } from '../contract/activities.js';
@@ -37,7 +38,7 @@ export function createActivities({
       try {
         return await work(input);
       } catch (error) {
-        throw asFailure(error, name, log);
+        throw asFailure(error, name, log, Context.current().cancellationSignal);
       }
     };
   return {

@@ -1,3 +1,4 @@
+import { findRelease } from '../catalog/releases.js';
 import { hashScript } from '../postgres/script.js';
 import type { Activities, MakePlanInput, PlanSummary } from '../contract/activities.js';
 import type { Plan } from '../contract/plan.js';
@@ -27,7 +28,7 @@ export function createMakePlan({ instances, plans, searchAttributes }: ActivityD
     const surveys = await surveyAll(instance, input.direction).catch((error: unknown) => {
       throw unknown ?? error;
     });
-    const open = openRunOf(surveys, input);
+    const open = openRunOf(surveys, input, unknown === null ? await labelOf(instance, input.to) : input.to);
     if (open === null && unknown !== null) throw unknown;
     const plan =
       open === null
@@ -38,10 +39,16 @@ export function createMakePlan({ instances, plans, searchAttributes }: ActivityD
   };
 }
 
+/** As the catalog spells it: `5.8.1579` and `v5.8.1579` are one target. */
+async function labelOf(instance: OpenInstance, to: string): Promise<string> {
+  return findRelease((await instance.catalog()).catalog, to).label.label;
+}
+
 /** Claimed, not ended, of this workflow, to this target, and the same in every database: anything less is planned anew. */
 function openRunOf(
   surveys: Readonly<Record<string, Survey>>,
   input: MakePlanInput,
+  target: string,
 ): { run: string; plan: string } | null {
   const all = Object.values(surveys).map(({ runs }) =>
     runs.find(
@@ -50,7 +57,7 @@ function openRunOf(
         run.namespace === input.owner.namespace &&
         run.workflowId === input.owner.workflowId &&
         run.direction === input.direction &&
-        run.target === input.to,
+        run.target === target,
     ),
   );
   const first = all[0];
@@ -82,7 +89,7 @@ async function newPlan(
           plan: plan.id,
           instance: input.instance,
           direction: input.direction,
-          target: input.to,
+          target: plan.to.release,
           owner: input.owner,
           base: survey.base,
         });

@@ -44,8 +44,6 @@ export const FailureType = {
   JournalIncomplete: 'JournalIncomplete',
   /** The journal lacks steps that the run has seen done: a failover lost commits. The run goes back to the journal's position. */
   JournalBehind: 'JournalBehind',
-  /** The server is a standby, an older timeline, or another cluster than the one the run began on. */
-  WrongServer: 'WrongServer',
   /** An error of pg-unwind itself that has no name here. */
   Unexpected: 'Unexpected',
 } as const;

@@ -72,7 +72,20 @@ export async function surveyAll(
   const failed = answers.find((answer) => answer.status === 'rejected');
   if (failed !== undefined) throw failed.reason;
   const surveys = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));
+  for (const [at, survey] of surveys.entries()) {
+    const same = surveys.slice(0, at).find((other) => other.physical === survey.physical);
+    if (same !== undefined) throw sharedDatabase(instance, same.database, survey.database);
+  }
   return Object.fromEntries(surveys.map((survey) => [survey.database, survey]));
+}
+
+function sharedDatabase(instance: OpenInstance, one: DatabaseName, other: DatabaseName): UnwindError {
+  return new UnwindError(
+    FailureType.InvalidConfig,
+    `"${one}" and "${other}" of the instance "${instance.config.name}" are one and the same Postgres database. Each needs a journal and a lock ` +
+      'of its own. Nothing was changed. Correct the connection references in pg-unwind.yaml.',
+    { details: { databases: [one, other] } },
+  );
 }
 
 export const sha256 = (text: string) => createHash('sha256').update(text, 'utf8').digest('hex');

@@ -20,13 +20,15 @@ export interface Survey {
   /** The ledger's table exists. */
   readonly hasLedger: boolean;
   readonly hasJournal: boolean;
+  /** Cluster and database: two logical databases may not share one. */
+  readonly physical: string;
   /** Open runs in the journal, newest first; none without a journal. */
   readonly runs: readonly RunRow[];
 }
 
 /**
- * @throws {UnwindError} NoLedger, DirtyDatabase (the ledger holds unfinished or failed attempts that are not ours),
- *   InsufficientPrivileges, WrongServer (a standby).
+ * @throws {UnwindError} NoLedger, DirtyDatabase (a standby; unfinished or failed attempts in the ledger that are not ours),
+ *   InsufficientPrivileges.
  */
 export async function surveyDatabase(database: InstanceDatabase, direction: Direction): Promise<Survey> {
   return database.sessions.withSession(async ({ client }) => {
@@ -46,15 +48,23 @@ export async function surveyDatabase(database: InstanceDatabase, direction: Dire
         base: [],
         hasLedger: false,
         hasJournal: standing.journal,
+        physical: standing.physical,
         runs,
       };
     }
-    return { ...stateOf(database, reading, half), hasLedger: true, hasJournal: standing.journal, runs };
+    return {
+      ...stateOf(database, reading, half),
+      hasLedger: true,
+      hasJournal: standing.journal,
+      physical: standing.physical,
+      runs,
+    };
   });
 }
 
 interface Standing {
   readonly recovery: boolean;
+  readonly physical: string;
   readonly tables: number;
   readonly journal: boolean;
   readonly role: string;
@@ -65,6 +75,7 @@ interface Standing {
 
 const STANDING = `-- pg-unwind survey.standing
 select pg_is_in_recovery() as recovery,
+       (select s.system_identifier from pg_control_system() s) || '/' || (select d.oid from pg_database d where d.datname = current_database()) as physical,
        (select count(*)::integer from pg_class c join pg_namespace n on n.oid = c.relnamespace
          where c.relkind in ('r', 'p') and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'pgunwind')) as tables,
        exists (select from pg_class c

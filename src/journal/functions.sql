@@ -456,6 +456,11 @@ begin
   if long_ones > 0 then
     warnings := warnings || jsonb_build_object('code', 'longTransaction', 'data', long_ones);
   end if;
+  -- Null for a role that may not see it (pg_monitor may).
+  select max(extract(epoch from l.replay_lag))::bigint into number from pg_stat_replication l;
+  if number > 10 then
+    warnings := warnings || jsonb_build_object('code', 'replicationLag', 'data', number);
+  end if;
   select count(*) into number from pg_prepared_xacts x where x.database = current_database();
   if number > 0 then
     warnings := warnings || jsonb_build_object('code', 'preparedTransaction', 'data', number);
@@ -520,7 +525,7 @@ begin
 end
 $$;
 
--- Lock, look, guard; then the row. What `p` holds: src/journal/step-messages.ts. Nothing after this call in the same message
+-- Lock, look, guard; then the row. What `p` holds: src/step/step-message.ts. Nothing after this call in the same message
 -- is even analysed when it raises.
 create or replace function pgunwind.begin_step(p jsonb) returns jsonb
 language plpgsql volatile set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan as $$
@@ -821,6 +826,7 @@ language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
   issued uuid := gen_random_uuid();
   identifier text := (select c.system_identifier::text from pg_control_system() c);
+  first_claim boolean;
 begin
   if not without_lock then
     perform pgunwind.take_locks(product_class, product_object, false);
@@ -839,14 +845,18 @@ begin
    where r.run = s.run and r.ended_at is not null
      and s.state = 'started'
      and pgunwind.ledger_state(s.migration) <> s.direction || '-running';
+  first_claim := exists (select from pgunwind.run r where r.run = p_run and r.claimed_at is null);
   update pgunwind.run r set claimed_at = coalesce(r.claimed_at, clock_timestamp()) where r.run = p_run and r.ended_at is null;
   if not found then
     raise exception 'run % is not open', p_run using errcode = 'UW006';
   end if;
+  -- A run belongs to the cluster and database that its first claim met. A later claim of it adds a newer timeline (a failover),
+  -- never another cluster or database: the check goes on asking about those.
   insert into pgunwind.server (system_identifier, database, timeline)
   select identifier, d.oid, ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::integer
     from pg_database d
    where d.datname = current_database()
+     and (first_claim or exists (select from pgunwind.server v where v.system_identifier = identifier and v.database = d.oid))
       on conflict do nothing;
   return issued;
 end

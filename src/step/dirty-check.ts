@@ -1,6 +1,8 @@
 import type { CheckVerdict } from '../contract/activities.js';
-import type { RawCheck } from '../journal/answers.js';
-import { columnOf, sendMessage } from '../postgres/message.js';
+import { FailureType, UnwindError } from '../contract/errors.js';
+import { Answer, type RawCheck } from '../journal/answers.js';
+import { columnOf, MessageError, sendMessage } from '../postgres/message.js';
+import { sqlstateOf } from '../postgres/sqlstate.js';
 import type { InstanceDatabase } from './database.js';
 import { reasonOf, warningOf } from './reasons.js';
 import { check } from './step-message.js';
@@ -12,8 +14,18 @@ import { check } from './step-message.js';
 export async function checkDatabase(database: InstanceDatabase, run: string, nextSeq: number): Promise<RawCheck> {
   const lock = database.ledger.lockKey(database.ledgerOptions);
   return database.sessions.withSession(async ({ client }) => {
-    const message = await sendMessage(client, check(run, nextSeq, lock));
-    return columnOf<RawCheck>(message, 'pgu_check') as RawCheck;
+    try {
+      const message = await sendMessage(client, check(run, nextSeq, lock));
+      return columnOf<RawCheck>(message, 'pgu_check') as RawCheck;
+    } catch (error) {
+      const cause = error instanceof MessageError ? error.cause : error;
+      if (sqlstateOf(cause) !== Answer.incomplete) throw error;
+      throw new UnwindError(
+        FailureType.JournalIncomplete,
+        `The journal of "${database.name}" holds no run ${run}. Was the database restored from a copy of before? Nothing was changed. ` +
+          'Abort this run and start again: the new one plans from journal and ledger.',
+      );
+    }
   });
 }
 

@@ -19,17 +19,16 @@ const RETRY = 'then send the update "retryStep"';
 
 const WORDS: Record<DirtyCode, Words> = {
   unfinishedStep(data) {
-    const steps = data as { seq: number; migration?: string; direction?: string; unit?: number; missing?: boolean }[];
+    const steps = data as { seq: number; migration: string; direction: string; unit: number }[];
     return {
       evidence: steps
-        .map((step) =>
-          step.missing
-            ? `step ${step.seq} of this run is not recorded as done`
-            : `step ${step.seq} (${step.migration} ${step.direction}) began in another run and did not end; ${step.unit ?? 0} of its parts are durable`,
+        .map(
+          (step) =>
+            `${step.migration} ${step.direction} began in another run and did not end; ${step.unit} of its parts are durable`,
         )
         .join('; '),
       remedy:
-        'An earlier run stopped inside that migration. Start a run to the same target as that one: it takes the step up where it stopped.',
+        'An earlier run stopped inside that migration. Abort this run and start one to the target of that earlier one: it takes the step up where it stopped.',
     };
   },
   unfinishedLedgerRow(data) {
@@ -93,7 +92,7 @@ const WORDS: Record<DirtyCode, Words> = {
     ].filter((part) => part !== null);
     return {
       evidence: `someone else changed the schema since the last check (${parts.join('; ')})`,
-      remedy: `Find out who (a deployment, a person, a cron job), stop it, undo the change if the plan's next steps touch those objects, ${RETRY}.`,
+      remedy: `Find out who (a deployment, a person, a cron job), stop it, and abort this run; put back what the plan's next steps rely on, then start again: the new run counts from what is there.`,
     };
   },
   invalidIndex(data) {
@@ -140,8 +139,7 @@ const WORDS: Record<DirtyCode, Words> = {
   standby() {
     return {
       evidence: 'the server is in recovery: a standby, which can be read but not changed',
-      remedy:
-        'Point the connection reference at the primary (target_session_attrs=read-write), then send the update "retryStep".',
+      remedy: 'Point the connection reference at the primary, then send the update "retryStep".',
     };
   },
 };

@@ -1,6 +1,6 @@
 import { Client, Connection } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
-import { NativeConnection, type NativeConnectionOptions } from '@temporalio/worker';
+import type { NativeConnectionOptions } from '@temporalio/worker';
 import { FailureType, UnwindError } from '../contract/errors.js';
 
 /** What `pg-unwind.yaml` says under `temporal`; each goes before the profile. */
@@ -27,13 +27,6 @@ export interface TemporalTarget {
 export interface ClientConnection {
   readonly client: Client;
   readonly connection: Connection;
-  readonly address: string;
-  readonly namespace: string;
-  close(): Promise<void>;
-}
-
-export interface WorkerConnection {
-  readonly connection: NativeConnection;
   readonly address: string;
   readonly namespace: string;
   close(): Promise<void>;
@@ -100,24 +93,6 @@ export async function connect(
     namespace,
     close: () => connection.close(),
   };
-}
-
-/**
- * Connects for a worker. The caller closes it after the worker has stopped.
- * @throws {UnwindError} InvalidConfig: nobody answers; names the address and what to do.
- */
-export async function connectWorker(
-  settings: TemporalConnectSettings,
-  options: ConnectOptions = {},
-): Promise<WorkerConnection> {
-  // A client first: it has a deadline of its own, and tells a namespace that is not there from a server that is not there.
-  const probe = await connect(settings, options);
-  await probe.close();
-  const { address, namespace, connectionOptions } = resolveTarget(settings, options);
-  const connection = await NativeConnection.connect(connectionOptions).catch((cause: unknown) => {
-    throw unreachable(address, cause);
-  });
-  return { connection, address, namespace, close: () => connection.close() };
 }
 
 function unreachable(address: string, cause: unknown): UnwindError {

@@ -25,8 +25,9 @@ export async function complete(run: Run, plan: PlanSummary): Promise<UnwindRepor
   return reportOf(progress, 'completed', []);
 }
 
-/** Every database is where it should be and was checked: there is no run to end. */
+/** Every database is where it should be and was checked: the run was planned and ends there. */
 export async function endAlreadyThere(run: Run, plan: PlanSummary): Promise<UnwindReport> {
+  await endRunAs(run, 'completed');
   run.progress.phase = 'completed';
   await yieldClaims(run, plan.databases, 'ended');
   run.show();
@@ -60,7 +61,7 @@ export async function endCancelled(run: Run): Promise<void> {
   run.show();
 }
 
-async function endRunAs(run: Run, state: 'aborted' | 'cancelled'): Promise<void> {
+async function endRunAs(run: Run, state: 'completed' | 'aborted' | 'cancelled'): Promise<void> {
   const { progress, proxies } = run;
   await bestEffort(run, `the run could not be recorded as ${state} (it stays open in the journal)`, () =>
     proxies.endRunOnParting({ instance: progress.input.instance, run: progress.run, state }),

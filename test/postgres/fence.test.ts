@@ -227,3 +227,13 @@ describe('a session of ours under another role', () => {
     expect((await staged.apply(1, { attempt: 2 })).outcome.how).toBe('ran');
   });
 });
+
+test('a later claim of a run adds a newer timeline, never another cluster: the check goes on asking', async () => {
+  staged = await stage([{ migration: '10001', text: 'select 1' }]);
+  await staged.database.query(`update pgunwind.server set system_identifier = 'another'`);
+  await staged.claim();
+  expect((await staged.check(1)).reasons.map((reason) => reason.code)).toEqual(['wrongServer']);
+  await staged.database.query(`update pgunwind.run set ended_at = now(), state = 'aborted'`);
+  const next = await staged.again([{ migration: '10001', text: 'select 1' }]);
+  expect((await next.check(1)).reasons, 'a new run was started there on purpose').toEqual([]);
+});

@@ -75,7 +75,7 @@ test('a run that waits for nothing refuses an approval', async () => {
 });
 
 test('consent that cannot be recorded does not count', async () => {
-  const instance = destructive().next('recordDecision', fails('WrongServer', 'the server is a standby'));
+  const instance = destructive().next('recordDecision', fails('JournalIncomplete', 'the server is a standby'));
   const { inState, status, update, report } = await harness.start(instance);
   await inState('awaitingApproval');
   expect(await refusalOf(update('approve', { plan: PLAN }))).toContain('does not count: the server is a standby');

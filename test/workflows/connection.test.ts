@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, inject, test } from 'vitest';
-import { connect, connectWorker, resolveTarget } from '../../src/temporal/connection.js';
+import { connect, resolveTarget } from '../../src/temporal/connection.js';
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'pg-unwind-toml-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -30,13 +30,11 @@ test('a profile that is not there is an error that names it', () => {
   );
 });
 
-test('client and worker connect to the same server and namespace', async () => {
+test('it connects to the server and namespace that the settings name', async () => {
   const { address, namespace } = inject('temporal');
-  for (const open of [connect, connectWorker]) {
-    const opened = await open({ address, namespace }, { env: {} });
-    expect(opened).toMatchObject({ address, namespace });
-    await opened.close();
-  }
+  const opened = await connect({ address, namespace }, { env: {} });
+  expect(opened).toMatchObject({ address, namespace });
+  await opened.close();
 });
 
 test('a server that does not answer is named, with what to do', async () => {

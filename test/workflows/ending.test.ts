@@ -80,7 +80,7 @@ test('an abort of an instance that is there already but dirty ends the run', asy
 });
 
 test('a claim that cannot be given back is a warning, not a failure', async () => {
-  const instance = twoLegs().next('yieldClaim', fails('WrongServer', 'the server is a standby now'));
+  const instance = twoLegs().next('yieldClaim', fails('JournalIncomplete', 'the server is a standby now'));
   const result = await (await harness.start(instance)).report;
   expect(result.outcome).toBe('completed');
   expect(result.warnings).toEqual([expect.stringContaining('the server is a standby now')]);

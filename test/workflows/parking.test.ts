@@ -179,7 +179,7 @@ test('retryStep asks which database where several are parked, and refuses where 
 test('retryStep works where its record cannot be written, and the report says so', async () => {
   const instance = threeSteps()
     .next('checkDirty frontend 1', dirty('frontend'))
-    .next('recordDecision', fails('WrongServer', 'the server is a standby'));
+    .next('recordDecision', fails('JournalIncomplete', 'the server is a standby'));
   const { inState, update, report } = await harness.start(instance);
   await inState('needsOperator');
   await update('retryStep');
