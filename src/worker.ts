@@ -49,8 +49,9 @@ export async function runWorker({ config, env, log, signal, onReady }: WorkerDep
         shutdownForceTime: `${shutdownGraceSeconds + ROLLBACK_SECONDS}s`,
         // Cancellation travels with heartbeats: the default throttle makes a cancel take 80 % of the heartbeat timeout.
         maxHeartbeatThrottleInterval: '1s',
-        // How long a workflow task waits for this worker's cache when the worker is dead: a part of every resume after a kill.
-        stickyQueueScheduleToStartTimeout: '2s',
+        // How long a workflow task waits for this worker's cache when the worker is dead: a part of every resume after a kill. No
+        // shorter: the tasks of a worker that is only busy would go elsewhere, to replay whole histories.
+        stickyQueueScheduleToStartTimeout: '1s',
       });
       const stop = () => worker.shutdown();
       const running = worker.run();

@@ -39,6 +39,7 @@ declare
   temp_relations oid[];
   temp_namespaces oid[];
   temp_types oid[] := '{}';
+  no_temp boolean;
   young integer := pgunwind.young_limit(since);
   base bigint := pg_snapshot_xmin(since)::text::bigint + young;
   own xid[] := array(select x.id::xid from unnest(ours) x (id));
@@ -48,6 +49,8 @@ begin
   if cardinality(temp_namespaces) > 0 then
     select coalesce(array_agg(oid), '{}') into temp_types from pg_type where typnamespace = any (temp_namespaces);
   end if;
+  -- A plain flag first: an array, even an empty one, costs each of 20,000 rows of pg_attribute a call.
+  no_temp := cardinality(temp_relations) + cardinality(temp_namespaces) = 0;
   select array_agg(c.n order by c.ord), sum(c.y) into counts, strangers
   from (
     select 1 as ord, count(*) as n, count(*) filter (where age(xmin) <= young and age(xmin) >= -1000000000 and xmin <> all (own)
@@ -55,55 +58,55 @@ begin
       from pg_class where oid >= 12000 and relpersistence <> 't'
     union all select 2 as ord, count(*) as n, count(*) filter (where age(xmin) <= young and age(xmin) >= -1000000000 and xmin <> all (own)
       and not pg_visible_in_snapshot((base - age(xmin))::text::xid8, since)) as y
-      from pg_attribute where attrelid >= 12000 and attrelid <> all (temp_relations)
+      from pg_attribute where attrelid >= 12000 and (no_temp or attrelid <> all (temp_relations))
     union all select 3 as ord, count(*) as n, count(*) filter (where age(xmin) <= young and age(xmin) >= -1000000000 and xmin <> all (own)
       and not pg_visible_in_snapshot((base - age(xmin))::text::xid8, since)) as y
-      from pg_attrdef where adrelid >= 12000 and adrelid <> all (temp_relations)
+      from pg_attrdef where adrelid >= 12000 and (no_temp or adrelid <> all (temp_relations))
     union all select 4 as ord, count(*) as n, count(*) filter (where age(xmin) <= young and age(xmin) >= -1000000000 and xmin <> all (own)
       and not pg_visible_in_snapshot((base - age(xmin))::text::xid8, since)) as y
-      from pg_constraint where oid >= 12000 and connamespace <> all (temp_namespaces)
+      from pg_constraint where oid >= 12000 and (no_temp or connamespace <> all (temp_namespaces))
     union all select 5 as ord, count(*) as n, count(*) filter (where age(xmin) <= young and age(xmin) >= -1000000000 and xmin <> all (own)
       and not pg_visible_in_snapshot((base - age(xmin))::text::xid8, since)) as y
-      from pg_index where indrelid >= 12000 and indrelid <> all (temp_relations)
+      from pg_index where indrelid >= 12000 and (no_temp or indrelid <> all (temp_relations))
     union all select 6 as ord, count(*) as n, count(*) filter (where age(xmin) <= young and age(xmin) >= -1000000000 and xmin <> all (own)
       and not pg_visible_in_snapshot((base - age(xmin))::text::xid8, since)) as y
-      from pg_proc where oid >= 12000 and pronamespace <> all (temp_namespaces)
+      from pg_proc where oid >= 12000 and (no_temp or pronamespace <> all (temp_namespaces))
     union all select 7 as ord, count(*) as n, count(*) filter (where age(xmin) <= young and age(xmin) >= -1000000000 and xmin <> all (own)
       and not pg_visible_in_snapshot((base - age(xmin))::text::xid8, since)) as y
-      from pg_trigger where tgrelid >= 12000 and tgrelid <> all (temp_relations)
+      from pg_trigger where tgrelid >= 12000 and (no_temp or tgrelid <> all (temp_relations))
     union all select 8 as ord, count(*) as n, count(*) filter (where age(xmin) <= young and age(xmin) >= -1000000000 and xmin <> all (own)
       and not pg_visible_in_snapshot((base - age(xmin))::text::xid8, since)) as y
-      from pg_policy where polrelid >= 12000 and polrelid <> all (temp_relations)
+      from pg_policy where polrelid >= 12000 and (no_temp or polrelid <> all (temp_relations))
     union all select 9 as ord, count(*) as n, count(*) filter (where age(xmin) <= young and age(xmin) >= -1000000000 and xmin <> all (own)
       and not pg_visible_in_snapshot((base - age(xmin))::text::xid8, since)) as y
-      from pg_rewrite where ev_class >= 12000 and ev_class <> all (temp_relations)
+      from pg_rewrite where ev_class >= 12000 and (no_temp or ev_class <> all (temp_relations))
     union all select 10 as ord, count(*) as n, count(*) filter (where age(xmin) <= young and age(xmin) >= -1000000000 and xmin <> all (own)
       and not pg_visible_in_snapshot((base - age(xmin))::text::xid8, since)) as y
-      from pg_enum where enumtypid >= 12000 and enumtypid <> all (temp_types)
+      from pg_enum where enumtypid >= 12000 and (no_temp or enumtypid <> all (temp_types))
     union all select 11 as ord, count(*) as n, count(*) filter (where age(xmin) <= young and age(xmin) >= -1000000000 and xmin <> all (own)
       and not pg_visible_in_snapshot((base - age(xmin))::text::xid8, since)) as y
-      from pg_type where oid >= 12000 and typnamespace <> all (temp_namespaces)
+      from pg_type where oid >= 12000 and (no_temp or typnamespace <> all (temp_namespaces))
     union all select 12 as ord, count(*) as n, count(*) filter (where age(xmin) <= young and age(xmin) >= -1000000000 and xmin <> all (own)
       and not pg_visible_in_snapshot((base - age(xmin))::text::xid8, since)) as y
-      from pg_namespace where oid >= 12000 and oid <> all (temp_namespaces)
+      from pg_namespace where oid >= 12000 and (no_temp or oid <> all (temp_namespaces))
     union all select 13 as ord, count(*) as n, count(*) filter (where age(xmin) <= young and age(xmin) >= -1000000000 and xmin <> all (own)
       and not pg_visible_in_snapshot((base - age(xmin))::text::xid8, since)) as y
-      from pg_sequence where seqrelid >= 12000 and seqrelid <> all (temp_relations)
+      from pg_sequence where seqrelid >= 12000 and (no_temp or seqrelid <> all (temp_relations))
     union all select 14 as ord, count(*) as n, count(*) filter (where age(xmin) <= young and age(xmin) >= -1000000000 and xmin <> all (own)
       and not pg_visible_in_snapshot((base - age(xmin))::text::xid8, since)) as y
       from pg_extension where oid >= 12000
     union all select 15 as ord, count(*) as n, count(*) filter (where age(xmin) <= young and age(xmin) >= -1000000000 and xmin <> all (own)
       and not pg_visible_in_snapshot((base - age(xmin))::text::xid8, since)) as y
-      from pg_inherits where inhrelid >= 12000 and inhrelid <> all (temp_relations)
+      from pg_inherits where inhrelid >= 12000 and (no_temp or inhrelid <> all (temp_relations))
     union all select 16 as ord, count(*) as n, count(*) filter (where age(xmin) <= young and age(xmin) >= -1000000000 and xmin <> all (own)
       and not pg_visible_in_snapshot((base - age(xmin))::text::xid8, since)) as y
-      from pg_partitioned_table where partrelid >= 12000 and partrelid <> all (temp_relations)
+      from pg_partitioned_table where partrelid >= 12000 and (no_temp or partrelid <> all (temp_relations))
     union all select 17 as ord, count(*) as n, count(*) filter (where age(xmin) <= young and age(xmin) >= -1000000000 and xmin <> all (own)
       and not pg_visible_in_snapshot((base - age(xmin))::text::xid8, since)) as y
-      from pg_statistic_ext where oid >= 12000 and stxrelid <> all (temp_relations)
+      from pg_statistic_ext where oid >= 12000 and (no_temp or stxrelid <> all (temp_relations))
     union all select 18 as ord, count(*) as n, count(*) filter (where age(xmin) <= young and age(xmin) >= -1000000000 and xmin <> all (own)
       and not pg_visible_in_snapshot((base - age(xmin))::text::xid8, since)) as y
-      from pg_range where rngtypid >= 12000 and rngtypid <> all (temp_types)
+      from pg_range where rngtypid >= 12000 and (no_temp or rngtypid <> all (temp_types))
     union all select 19 as ord, count(*) as n, count(*) filter (where age(xmin) <= young and age(xmin) >= -1000000000 and xmin <> all (own)
       and not pg_visible_in_snapshot((base - age(xmin))::text::xid8, since)) as y
       from pg_event_trigger where oid >= 12000
@@ -625,7 +628,10 @@ begin
   perform pgunwind.ledger_end(row.migration, row.direction = 'up', row.started_at, row.ledger_row);
   if afresh or row.delta is null then
     now_counts := (select c.counts from pgunwind.count_catalogs(null, null) c);
-    own := row.xids || pgunwind.own_subtransactions(top);
+    own := row.xids;
+    if pgunwind.has_subtransactions(p_run, p_seq, top) then
+      own := own || pgunwind.own_subtransactions(top);
+    end if;
   end if;
   outcome := jsonb_build_object(
     'how', p_how,
@@ -678,16 +684,37 @@ exception
 end
 $$;
 
+-- Did the current transaction take ids for sub-transactions? A sub-transaction of our own tells: its id is the next one after
+-- all that were taken. When it follows the transaction's, there were none (and nobody else had one), and the catalogs, two
+-- milliseconds of reading for each of up to 181 segments, need not be asked. An id that somebody else took says "perhaps".
+create or replace function pgunwind.has_subtransactions(p_run uuid, p_seq integer, top xid8) returns boolean
+language plpgsql volatile set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan as $$
+declare
+  next_id xid;
+begin
+  begin
+    update pgunwind.step s set intent = null where s.run = p_run and s.seq = p_seq returning s.xmin into next_id;
+  exception
+    when division_by_zero then null; -- never: the block is there for its sub-transaction
+  end;
+  return next_id is distinct from ((top::text::bigint + 1) % 4294967296)::text::xid;
+end
+$$;
+
 -- Between two transactions of one script: what is durable so far …
 create or replace function pgunwind.end_unit(p_run uuid, p_seq integer, p_unit integer, subtransactions boolean) returns void
-language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan as $$
+declare
+  top xid8 := pg_current_xact_id();
+  own xid8[] := '{}';
 begin
+  if subtransactions and pgunwind.has_subtransactions(p_run, p_seq, top) then
+    own := pgunwind.own_subtransactions(top);
+  end if;
   update pgunwind.step s
-     set unit = p_unit, intent = null,
-         -- Only for scripts that can have some: it reads all catalogs, 1 ms for each of up to 181 segments.
-         xids = case when subtransactions then s.xids || pgunwind.own_subtransactions(pg_current_xact_id()) else s.xids end
+     set unit = p_unit, intent = null, xids = s.xids || own
    where s.run = p_run and s.seq = p_seq and s.state = 'started' and s.unit = p_unit - 1
-     and s.xids[cardinality(s.xids)] = pg_current_xact_id();
+     and s.xids[cardinality(s.xids)] = top;
   if not found then
     raise exception 'the script ended its transaction' using errcode = 'UW007';
   end if;

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { openSession, type Session, type SessionSettings } from './session.js';
 
 export interface SessionPool {
@@ -23,6 +24,7 @@ interface Warm {
   readonly session: Session;
   /** Settles when the session is reset; false: it could not be. */
   readonly ready: Promise<boolean>;
+  settled: boolean;
   timer: NodeJS.Timeout | null;
 }
 
@@ -32,12 +34,21 @@ export function createSessionPool({ url, settings, warm = 2, idleMs = 60_000 }: 
   let closed = false;
 
   async function take(): Promise<Session> {
-    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+    for (let next = await choose(); next !== undefined; next = await choose()) {
       if (next.timer !== null) clearTimeout(next.timer);
       if ((await next.ready) && !next.session.isLost()) return next.session;
       end(next.session);
     }
     return openSession(await url(), settings);
+  }
+
+  /** The first that is reset. A reset on the next machine is worth waiting for; over a slow line another session is. */
+  async function choose(): Promise<Warm | undefined> {
+    if (!waiting.some((entry) => entry.settled) && waiting[0] !== undefined)
+      await Promise.race([waiting[0].ready, sleep(2)]);
+    const ready = waiting.findIndex((entry) => entry.settled);
+    if (ready < 0 && waiting.length < warm) return undefined;
+    return waiting.splice(Math.max(ready, 0), 1)[0];
   }
 
   function giveBack(session: Session, tasks: readonly (() => Promise<void>)[]): void {
@@ -51,8 +62,10 @@ export function createSessionPool({ url, settings, warm = 2, idleMs = 60_000 }: 
         () => true,
         () => false,
       ),
+      settled: false,
       timer: null,
     };
+    void entry.ready.then(() => (entry.settled = true));
     entry.timer = setTimeout(() => {
       const at = waiting.indexOf(entry);
       if (at >= 0) waiting.splice(at, 1);

@@ -9,7 +9,7 @@ export function createProxies(options: RunOptions = BEFORE_THE_PLAN) {
   // Failures that a later attempt can cure are retried without an end date: at three in the morning a database that comes back
   // after an hour should find its run waiting. The activities mark all others as non-retryable.
   const retry = {
-    initialInterval: '1s',
+    initialInterval: '250ms', // of a step whose worker died, this is time in which nothing happens
     backoffCoefficient: 2,
     maximumInterval: '30s',
     ...(options.maximumAttempts === null ? {} : { maximumAttempts: options.maximumAttempts }),

@@ -208,3 +208,31 @@ describe('a segmented step', () => {
     expect((await attempt).outcome.how).toBe('ran');
   });
 });
+
+test('segments that undo part of themselves are known as ours, and those beside them cost no look at the catalogs', async () => {
+  const inner = (name: string) => `do $$
+begin
+  create table ${name} (a integer);
+  begin
+    create table ${name}_undone (a integer);
+    raise exception 'undo';
+  exception when others then null;
+  end;
+end
+$$`;
+  staged = await stage([
+    {
+      migration: '10001',
+      text: [inner('one'), 'create table two (a integer)', inner('three')].join(';\ncommit and chain;\n'),
+    },
+  ]);
+  expect(staged.order(1).script.facts.countAfresh).toBe(true);
+  const applied = await staged.apply(1);
+  expect(applied.check).toMatchObject({ clean: true, reasons: [] });
+  const [row] = await staged.database.query<{ own: number }>(`select cardinality(xids) as own from pgunwind.step`);
+  // Three transactions; the inner blocks of the first and the last wrote one more id each that stayed visible to us.
+  expect(row?.own).toBeGreaterThanOrEqual(3);
+  expect(
+    await staged.database.query(`select relname from pg_class where relname ~ '^(one|two|three)' order by 1`),
+  ).toEqual([{ relname: 'one' }, { relname: 'three' }, { relname: 'two' }]);
+});
