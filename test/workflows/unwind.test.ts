@@ -119,11 +119,12 @@ describe('an instance is taken down', () => {
     expect(instance.count('recordRelease 0')).toBe(0);
   });
 
-  test('an instance that is there already is checked and nothing else', async () => {
+  test('an instance that is there already is checked, and its run ends without a claim', async () => {
     const instance = new FakeInstance([{ release: 'v5.0.0', steps: { frontend: [], codeintel: [] }, closed: true }]);
     const result = await (await harness.start(instance)).report;
     expect(result).toMatchObject({ outcome: 'alreadyThere', stepsTotal: 0, standsAt: 'v5.0.0' });
-    expect(instance.calls.slice(1).toSorted()).toEqual(['checkDirty codeintel 1', 'checkDirty frontend 1']);
+    expect(instance.calls.slice(1, 3).toSorted()).toEqual(['checkDirty codeintel 1', 'checkDirty frontend 1']);
+    expect(instance.calls.slice(3)).toEqual(['endRun completed']);
   });
 
   test('drift and warnings of checks reach the report', async () => {
