@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import {
   isGrpcServiceError,
   QueryNotRegisteredError,
@@ -78,7 +79,7 @@ export function createRuns({ client, namespace, taskQueue }: RunsDeps): Runs {
 
   async function status(instance: string, signal = NEVER): Promise<StatusAnswer> {
     try {
-      const answer = await client.withAbortSignal(signal, () =>
+      const answer = await abortable(client, signal, () =>
         client.withDeadline(Date.now() + QUERY_DEADLINE_MS, () =>
           handle(instance).query<StatusReport>(QueryName.status),
         ),
@@ -94,7 +95,7 @@ export function createRuns({ client, namespace, taskQueue }: RunsDeps): Runs {
 
   async function result(instance: string, signal = NEVER): Promise<UnwindReport> {
     try {
-      const answer: unknown = await client.withAbortSignal(signal, () => handle(instance).result());
+      const answer: unknown = await abortable(client, signal, () => handle(instance).result());
       return answer as UnwindReport; // the contract of both workflow types
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) throw noRun(instance, namespace, error);
@@ -200,4 +201,21 @@ export function endOf(instance: string, error: WorkflowFailedError): Error {
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/**
+ * The SDK adds a listener to the signal for each request and takes none away: a signal that lives as long as a watch would
+ * gather one for each poll. So each call has a signal of its own.
+ */
+async function abortable<T>(client: Client, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  const controller = new AbortController();
+  setMaxListeners(0, controller.signal); // a result is polled for, with a request each time
+  const stop = () => controller.abort(signal.reason);
+  if (signal.aborted) stop();
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    return await client.withAbortSignal(controller.signal, work);
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
 }
