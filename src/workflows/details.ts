@@ -31,7 +31,8 @@ function heading(progress: Progress): string {
     lines.push(`${where}${done} of ${total} steps done`);
   }
   const { waitingFor } = statusOf(progress);
-  if (waitingFor) lines.push(`Waits for ${waitingFor}.`);
+  // As code: the Web UI would turn the quotes of the JSON into typographic ones, which nobody can paste.
+  if (waitingFor) lines.push(`Waits for ${waitingFor.replace(/\{.*?\}/g, (json) => `\`${json}\``)}.`);
   return lines.join('\n\n');
 }
 
