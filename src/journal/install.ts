@@ -8,7 +8,10 @@ import { sqlstateOf } from '../postgres/sqlstate.js';
 const SCHEMA_SQL = readFileSync(new URL('./schema.sql', import.meta.url), 'utf8');
 const FUNCTIONS_SQL = readFileSync(new URL('./functions.sql', import.meta.url), 'utf8');
 
-/** Of schema.sql. A journal of a higher number was written by a newer pg-unwind, and is left alone. */
+/**
+ * Of schema.sql and functions.sql: one more with every release that changes either, or workers of two releases would undo each
+ * other's work. A journal of a higher number was written by a newer pg-unwind, and is left alone.
+ */
 const JOURNAL_VERSION = 1;
 
 /**

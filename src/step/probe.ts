@@ -157,6 +157,7 @@ export async function proveAlone(
     const now = before.table === null ? [] : await indexesOf(client, before.table);
     const made = now.filter((index) => !before.indexes.includes(index.oid));
     const wanted = action.index === null ? made[0] : now.find((index) => index.name === action.index);
+    if (wanted === undefined && action.index !== null) await refuseTakenName(client, order, action.index, before.table);
     if (wanted === undefined || !wanted.valid)
       throw notShown(order, action.index ?? 'the new index', wanted === undefined ? 'missing' : 'invalid');
     return made.map((index) => index.oid);
@@ -174,6 +175,34 @@ export async function proveAlone(
     return rows[0]?.relations ?? [];
   }
   return before.relations;
+}
+
+const NAMESAKE = `-- pg-unwind probe.namesake
+select c.oid::regclass::text as name, i.indrelid::regclass::text as table
+  from pg_class c
+  left join pg_index i on i.indexrelid = c.oid
+ where c.relname = $1 and c.relnamespace = (select t.relnamespace from pg_class t where t.oid = $2)`;
+
+/**
+ * IF NOT EXISTS looks at the name alone: an index of that name on another table, or another relation, and nothing is built.
+ * @throws {UnwindError} StepFailed: no repeat finds another name.
+ */
+async function refuseTakenName(
+  client: pg.ClientBase,
+  order: StepOrder,
+  index: string,
+  table: number | null,
+): Promise<void> {
+  const { rows } = await client.query<{ name: string; table: string | null }>(NAMESAKE, [index, table]);
+  const namesake = rows[0];
+  if (namesake === undefined) return;
+  const what =
+    namesake.table === null ? `${namesake.name} is no index` : `${namesake.name} is an index of ${namesake.table}`;
+  throw new UnwindError(
+    FailureType.StepFailed,
+    `${order.migration} ${order.direction} on "${order.database}" built nothing: the name of its index is taken (${what}), and IF NOT EXISTS passed ` +
+      'over that. This statement changed nothing. Rename or drop that relation, then send the update "retryStep".',
+  );
 }
 
 const REWRITTEN = `-- pg-unwind probe.rewritten

@@ -348,3 +348,19 @@ insert into witness values (current_setting('lock_timeout'))`),
     expect(await staged.database.query('select what from witness')).toEqual([{ what: '50ms' }]);
   });
 });
+
+test('an index whose name another table has taken parks at once: IF NOT EXISTS would pass over it for ever', async () => {
+  staged = await stage(
+    [{ migration: '10001', text: 'create index concurrently if not exists by_size on parcels (size)' }],
+    {
+      setup:
+        'create table parcels (size integer); create table boxes (size integer); create index by_size on boxes (size);',
+    },
+  );
+  await expect(staged.apply(1)).rejects.toMatchObject({
+    type: FailureType.StepFailed,
+    message: expect.stringContaining('by_size is an index of boxes'),
+  });
+  await staged.database.query('drop index by_size');
+  expect((await staged.apply(1, { attempt: 2 })).check).toMatchObject({ clean: true });
+});
