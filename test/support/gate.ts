@@ -23,7 +23,11 @@ export async function closeGate(database: TestDatabase, number: number): Promise
       until(
         async () => {
           const { rows } = await client.query<{ pid: number }>(
-            `select l.pid from pg_locks l where l.locktype = 'advisory' and l.classid = $1 and l.objid = $2 and not l.granted`,
+            `select l.pid
+               from pg_locks l
+              where l.locktype = 'advisory' and l.classid = $1 and l.objid = $2 and not l.granted
+                -- pg_locks shows the whole cluster, and another file's test may stand at its own gate of this number
+                and l.database = (select d.oid from pg_database d where d.datname = current_database())`,
             [GATE, number],
           );
           return rows[0]?.pid;
