@@ -4,7 +4,7 @@ import { Answer } from '../journal/answers.js';
 import { markerOf } from '../journal/ledgers/release-marker.js';
 import { sqlstateOf } from '../postgres/sqlstate.js';
 import type { InstanceDatabase } from '../step/database.js';
-import { busy, stale } from '../step/fence.js';
+import { behind, busy, stale } from '../step/fence.js';
 import type { ActivityDeps } from './deps.js';
 
 const CLOSE_LEG = `-- pg-unwind record-release.close-leg
@@ -43,6 +43,7 @@ export function createRecordRelease({ instances, plans, log }: ActivityDeps): Ac
       } catch (error) {
         if (sqlstateOf(error) === Answer.busy) throw busy(database.name, []);
         if (sqlstateOf(error) === Answer.stale) throw stale(database.name);
+        if (sqlstateOf(error) === Answer.behind) throw behind(database.name, release);
         throw error;
       }
     };

@@ -1,6 +1,8 @@
 import type { Activities } from '../contract/activities.js';
 import type { DatabaseName } from '../contract/catalog.js';
 import type { Plan } from '../contract/plan.js';
+import { doneSteps } from '../journal/runs.js';
+import { behind } from '../step/fence.js';
 import { checkDatabase, verdictFrom } from '../step/dirty-check.js';
 import type { InstanceDatabase } from '../step/database.js';
 import { compareWithKnown } from '../step/release-fingerprint.js';
@@ -20,6 +22,9 @@ export function createVerifyRelease({ instances, plans, verdicts, log }: Activit
       databases.map(async (database) => {
         await database.prepare();
         const raw = await checkDatabase(database, run, nextSeq(plan, at, database.name));
+        const done = await database.sessions.withSession(({ client }) => doneSteps(client, run));
+        // Clean and behind is what a failover leaves: what stands is consistent, and not this release.
+        if (done.size < nextSeq(plan, at, database.name) - 1) throw behind(database.name, release);
         verdicts.keep(run, database.name, raw);
         const setHash = plan.legs[at]?.setHash[database.name] ?? '';
         const drift = compare

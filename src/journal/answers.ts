@@ -16,6 +16,8 @@ export const Answer = {
   endedTransaction: 'UW007',
   /** The step before is not done here: commits were lost, and the journal is the position. */
   behind: 'UW008',
+  /** Another workflow's run is open on the database. */
+  claimed: 'UW009',
 } as const;
 export type Answer = (typeof Answer)[keyof typeof Answer];
 

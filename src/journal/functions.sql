@@ -5,7 +5,7 @@
 
 -- SQLSTATEs of our own, one per answer; src/journal/answers.ts has the same list.
 --   UW001 busy · UW002 already done · UW003 begun by an earlier attempt · UW004 dirty · UW005 stale attempt
---   UW006 journal incomplete · UW007 the script ended its transaction · UW008 the journal is behind
+--   UW006 journal incomplete · UW007 the script ended its transaction · UW008 the journal is behind · UW009 claimed by another workflow
 
 create or replace function pgunwind.catalogs() returns oid[]
 language sql immutable set search_path = pg_catalog, pg_temp as $$
@@ -848,7 +848,7 @@ $$;
 -- lives holds the fence's row `for share`, and the update waits for it. `without_lock`: an index statement of an earlier attempt
 -- is being let finish, and its session keeps the lock.
 create or replace function pgunwind.claim(p_run uuid, p_namespace text, p_workflow_id text, product_class integer,
-                                          product_object integer, without_lock boolean) returns uuid
+                                          product_object integer, without_lock boolean, take_over boolean) returns uuid
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
   issued uuid := gen_random_uuid();
@@ -857,6 +857,14 @@ declare
 begin
   if not without_lock then
     perform pgunwind.take_locks(product_class, product_object, false);
+  end if;
+  -- Under the fence's row: of two workflows that claim at once, the second sees the first one's run.
+  perform 1 from pgunwind.fence for update;
+  if not take_over and exists (
+       select from pgunwind.run r
+        where r.run <> p_run and r.ended_at is null and r.claimed_at is not null
+          and (r.namespace, r.workflow_id) <> (p_namespace, p_workflow_id)) then
+    raise exception 'another workflow has an open run here' using errcode = 'UW009';
   end if;
   insert into pgunwind.issued (token, run) values (issued, p_run);
   update pgunwind.fence
@@ -904,6 +912,14 @@ begin
     return jsonb_build_object('found', 'foundDone', 'marker', earlier.marker);
   end if;
   perform pgunwind.hold_fence(p_token);
+  -- A failover may have taken back what the run has seen done: a boundary is closed over steps that stand in this journal.
+  if exists (
+       select from pgunwind.plan_step q
+         join pgunwind.run r on r.plan = q.plan and r.run = p_run
+        where q.leg <= p_leg
+          and not exists (select from pgunwind.step s where s.run = p_run and s.seq = q.seq and s.state = 'done')) then
+    raise exception 'steps up to leg % are not done', p_leg using errcode = 'UW008';
+  end if;
   if p_marker is not null then
     written := pgunwind.write_release_marker(p_marker);
   end if;

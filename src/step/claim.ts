@@ -39,7 +39,7 @@ interface SessionRow {
 }
 
 const CLAIM = `-- pg-unwind claim.claim
-select pgunwind.claim($1, $2, $3, $4, $5, $6)::text as token`;
+select pgunwind.claim($1, $2, $3, $4, $5, $6, $7)::text as token`;
 
 /**
  * Issues a fence token for the run on this database.
@@ -64,12 +64,21 @@ export async function claimDatabase(
       await endBackend(client, session.pid, session.backendStart, pause); // 1
     }
     const lock = database.ledger.lockKey(database.ledgerOptions);
-    const values = [order.run, order.owner.namespace, order.owner.workflowId, lock.classId, lock.objId, finishing];
+    const values = [
+      order.run,
+      order.owner.namespace,
+      order.owner.workflowId,
+      lock.classId,
+      lock.objId,
+      finishing,
+      order.takeOver,
+    ];
     try {
       const answer = await client.query<{ token: string }>(CLAIM, values); // 2
       return (answer.rows[0] as { token: string }).token;
     } catch (error) {
       const sqlstate = sqlstateOf(error);
+      if (sqlstate === Answer.claimed) await refuseForeignClaim(client, database, order); // it came between our look and the lock
       if (sqlstate === Answer.busy) throw busy(database.name, holdersOf(error));
       // lock_timeout: a transaction of an earlier claim is still under way (2).
       if (sqlstate !== null && LOCK_NOT_AVAILABLE.has(sqlstate)) {

@@ -76,6 +76,15 @@ export function stale(database: string): UnwindError {
   );
 }
 
+/** Steps that the run has seen done are not in the journal: a failover lost commits. */
+export function behind(database: string, release: string): UnwindError {
+  return new UnwindError(
+    FailureType.JournalBehind,
+    `The journal of "${database}" lacks steps on the way to ${release} that this run had seen done: a failover lost commits. Nothing was ` +
+      'changed. Journal, ledger and schema are behind together: send the update "abort" and start again if the run does not go back by itself.',
+  );
+}
+
 export function busy(database: string, holders: readonly LockHolder[]): UnwindError {
   const who = holders.length === 0 ? 'a session that is gone by now' : holders.map(describeHolder).join('; ');
   return new UnwindError(

@@ -20,10 +20,19 @@ export async function unwindLegs(run: Run, plan: PlanSummary): Promise<boolean> 
     progress.leg = index;
     progress.phase = 'running';
     run.show();
-    if (!leg.closed && !(await reachBoundary(run, plan, index, leg))) return false;
+    for (let behind = false; !leg.closed;) {
+      if (!(await reachBoundary(run, plan, index, leg))) return false;
+      if (leg.closed) break;
+      progress.phase = 'verifying';
+      run.show();
+      const recorded = await recordRelease(run, plan, index, leg, !behind);
+      if (recorded === 'behind') {
+        behind = true; // once: the lost steps of this leg run again; what is missing before it, nobody here can make
+        progress.phase = 'running';
+      } else if (!recorded) return false;
+    }
     progress.phase = 'verifying';
     run.show();
-    if (!leg.closed && !(await recordRelease(run, plan, index, leg))) return false;
     if (!(await verifyRelease(run, plan, index))) return false;
     progress.verified = index + 1;
     progress.phase = 'running';
@@ -61,7 +70,14 @@ async function reachBoundary(run: Run, plan: PlanSummary, index: number, leg: Le
   return !isAborted(progress) && sum(leg.done) === sum(leg.steps);
 }
 
-async function recordRelease(run: Run, plan: PlanSummary, index: number, leg: LegProgress): Promise<boolean> {
+/** `behind`: a failover lost commits of this leg, and the caller may go back for them. */
+async function recordRelease(
+  run: Run,
+  plan: PlanSummary,
+  index: number,
+  leg: LegProgress,
+  mayGoBack: boolean,
+): Promise<boolean | 'behind'> {
   const { progress } = run;
   const recorded = await untilDone(run, wholeInstance(run), () =>
     during('release', () =>
@@ -72,9 +88,13 @@ async function recordRelease(run: Run, plan: PlanSummary, index: number, leg: Le
         leg: index,
         tokens: Object.fromEntries(progress.tokens),
       }),
-    ),
+    ).catch((error: unknown) => {
+      if (mayGoBack && error instanceof Stuck && error.failure === FailureType.JournalBehind) return 'behind' as const;
+      throw error;
+    }),
   );
   if (!recorded) return false;
+  if (recorded === 'behind') return isAborted(progress) ? false : 'behind';
   leg.closed = true;
   return !isAborted(progress);
 }

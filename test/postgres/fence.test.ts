@@ -237,3 +237,22 @@ test('a later claim of a run adds a newer timeline, never another cluster: the c
   const next = await staged.again([{ migration: '10001', text: 'select 1' }]);
   expect((await next.check(1)).reasons, 'a new run was started there on purpose').toEqual([]);
 });
+
+test('of two workflows that claim at once, the second sees the run of the first', async () => {
+  staged = await stage([{ migration: '10001', text: 'select 1' }]);
+  const claim = `select pgunwind.claim(gen_random_uuid(), 'default', 'unwind/rival', 7, 0, false, $1)`;
+  await expect(staged.database.query(claim, [false])).rejects.toMatchObject({ code: 'UW009' });
+  expect(await staged.database.query('select state from pgunwind.run')).toEqual([{ state: 'open' }]);
+});
+
+test('a boundary is not closed over steps that the journal does not call done', async () => {
+  staged = await stage([{ migration: '10001', text: 'select 1' }]);
+  const close = () =>
+    staged.database.query(`select pgunwind.close_leg($1, 0, 'v1', $2, null, 7, 0) ->> 'found' as found`, [
+      staged.run,
+      staged.token,
+    ]);
+  await expect(close()).rejects.toMatchObject({ code: 'UW008' });
+  await staged.apply(1);
+  expect(await close()).toEqual([{ found: 'written' }]);
+});

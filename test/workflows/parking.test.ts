@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { until } from '../support/until.js';
-import { dirty, FakeInstance, fails, Gate } from './fake-instance.js';
+import { dirty, failure, FakeInstance, fails, Gate } from './fake-instance.js';
 import { type Harness, openHarness, refusalOf } from './harness.js';
 import { saveHistory } from './saved-history.js';
 
@@ -227,4 +227,16 @@ test('commits that were lost behind a closed boundary park the run with the way 
   expect(parked.parked[0]?.message).toContain('abort');
   await update('abort', { by: 'ann' });
   expect(await report).toMatchObject({ outcome: 'aborted' });
+});
+
+test('commits lost after the last step of a leg are made good before its boundary is closed', async () => {
+  const instance = threeSteps();
+  instance.next('recordRelease 0', () => {
+    instance.done.delete('frontend 3');
+    throw failure('JournalBehind', 'step 3 is not done');
+  });
+  const { report } = await harness.start(instance);
+  expect(await report).toMatchObject({ outcome: 'completed', stepsDone: 3 });
+  expect(instance.calls.filter((call) => call === 'done frontend 3')).toHaveLength(2);
+  expect(instance.count('recordRelease')).toBe(2);
 });
