@@ -4,29 +4,31 @@ import type { Activities } from '../contract/activities.js';
 import { yieldFence } from '../journal/runs.js';
 import { claimDatabase } from '../step/claim.js';
 import type { ActivityDeps } from './deps.js';
+import { beating } from './heartbeat.js';
 
 /** One token per database, all databases side by side. A repeat after a lost answer issues new ones: the last answer counts. */
 export function createClaim({ instances }: ActivityDeps): Activities['claim'] {
-  return async ({ instance, run, owner, databases, takeOver }) => {
-    const opened = instances.open(instance);
-    const context = Context.current();
-    const waits = {
-      waiting: (what: string) => context.heartbeat({ doing: what }),
-      pause: (ms: number) => pause(ms, undefined, { signal: context.cancellationSignal }),
-    };
-    const answers = await Promise.allSettled(
-      databases.map(async (name) => {
-        const database = opened.database(name);
-        await database.prepare();
-        return [name, await claimDatabase(database, { run, owner, takeOver }, waits)] as const;
-      }),
-    );
-    const failed = answers.find((answer) => answer.status === 'rejected');
-    if (failed !== undefined) throw failed.reason;
-    return {
-      tokens: Object.fromEntries(answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []))),
-    };
-  };
+  return ({ instance, run, owner, databases, takeOver }) =>
+    beating('claiming', async (tell) => {
+      const opened = instances.open(instance);
+      const signal = Context.current().cancellationSignal;
+      const waits = {
+        waiting: tell,
+        pause: (ms: number) => pause(ms, undefined, { signal }),
+      };
+      const answers = await Promise.allSettled(
+        databases.map(async (name) => {
+          const database = opened.database(name);
+          await database.prepare();
+          return [name, await claimDatabase(database, { run, owner, takeOver }, waits)] as const;
+        }),
+      );
+      const failed = answers.find((answer) => answer.status === 'rejected');
+      if (failed !== undefined) throw failed.reason;
+      return {
+        tokens: Object.fromEntries(answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []))),
+      };
+    });
 }
 
 /** Gives tokens back where they are still the newest. */

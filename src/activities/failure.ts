@@ -2,7 +2,7 @@ import { ApplicationFailure, CancelledFailure } from '@temporalio/activity';
 import type { Logger } from 'pino';
 import { FailureType, UnwindError } from '../contract/errors.js';
 import { MessageError } from '../postgres/message.js';
-import { kindOf, sqlstateOf } from '../postgres/sqlstate.js';
+import { kindOf, sqlstateOf, TRANSIENT } from '../postgres/sqlstate.js';
 
 /**
  * What an activity throws, as Temporal is told it: types and words of ours, SQLSTATE and names, never a row, a text or a
@@ -26,7 +26,8 @@ export function asFailure(thrown: unknown, activity: string, log: Logger, signal
   const sqlstate = sqlstateOf(error);
   const kind = kindOf(error);
   if (sqlstate !== null || looksLikeLostConnection(error)) {
-    const transient = kind === 'connectionLost' || kind === 'resources' || kind === 'serialization';
+    // As for a step's own script (step/failures.ts): a lock, or a DBA who cancels a check, is no reason to call a person.
+    const transient = TRANSIENT.has(kind) || kind === 'canceled';
     log[transient ? 'debug' : 'error']({ activity, sqlstate, kind, err: error }, 'a query of ours failed');
     return ApplicationFailure.create({
       type: transient ? FailureType.DatabaseUnreachable : FailureType.Unexpected,

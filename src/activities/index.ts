@@ -8,6 +8,7 @@ import { createCheckDirty } from './check-dirty.js';
 import { createClaim, createYieldClaim } from './claim.js';
 import { createVerdicts, type ActivityDeps } from './deps.js';
 import { asFailure } from './failure.js';
+import { beating } from './heartbeat.js';
 import { createEndRun, createRecordDecision } from './journal-entries.js';
 import { createMakePlan } from './make-plan.js';
 import { createPlanCache } from './plan-cache.js';
@@ -41,17 +42,20 @@ export function createActivities({
         throw asFailure(error, name, log, Context.current().cancellationSignal);
       }
     };
+  // `claim` and `applyMigration` beat by themselves: they have more to tell than what they are.
+  const beaten = <I, O>(name: string, doing: string, work: (input: I) => Promise<O>) =>
+    named(name, (input: I) => beating(doing, () => work(input)));
   return {
-    makePlan: named('makePlan', createMakePlan(deps)),
+    makePlan: beaten('makePlan', 'planning', createMakePlan(deps)),
     claim: named('claim', createClaim(deps)),
-    yieldClaim: named('yieldClaim', createYieldClaim(deps)),
-    readLeg: named('readLeg', createReadLeg(deps)),
-    checkDirty: named('checkDirty', createCheckDirty(deps)),
+    yieldClaim: beaten('yieldClaim', 'giving the claim back', createYieldClaim(deps)),
+    readLeg: beaten('readLeg', 'reading the journal', createReadLeg(deps)),
+    checkDirty: beaten('checkDirty', 'checking', createCheckDirty(deps)),
     applyMigration: named('applyMigration', createApplyMigration(deps)),
-    recordRelease: named('recordRelease', createRecordRelease(deps)),
-    verifyRelease: named('verifyRelease', createVerifyRelease(deps)),
-    recordDecision: named('recordDecision', createRecordDecision(deps)),
-    endRun: named('endRun', createEndRun(deps)),
+    recordRelease: beaten('recordRelease', 'recording the release', createRecordRelease(deps)),
+    verifyRelease: beaten('verifyRelease', 'verifying the release', createVerifyRelease(deps)),
+    recordDecision: beaten('recordDecision', 'recording the decision', createRecordDecision(deps)),
+    endRun: beaten('endRun', 'recording the end', createEndRun(deps)),
     close: () => instances.close(),
   };
 }

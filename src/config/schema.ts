@@ -69,8 +69,8 @@ const optionsSchema = z.strictObject({
   verify: z.enum(['final', 'every-release']).default('final'),
   /** The longest honest step: Temporal takes it for dead afterwards. */
   stepTimeoutSeconds: z.number().int().min(1).max(2_592_000).default(21_600),
-  /** A dead worker is noticed after this time. */
-  heartbeatTimeoutSeconds: z.number().int().min(5).max(3_600).default(30),
+  /** A dead worker is noticed after this time, whatever it was doing. */
+  heartbeatTimeoutSeconds: z.number().int().min(5).max(3_600).default(10),
   /** Attempts at a failure that a repeat can cure, before the run parks; null: for ever. */
   maximumAttempts: z.number().int().min(1).nullable().default(null),
 });

@@ -1,60 +1,70 @@
 import { type ActivityOptions, proxyActivities } from '@temporalio/workflow';
 import type { Activities, RunOptions } from '../contract/activities.js';
 
-/** Until the plan is read, the instance's settings are not known. */
-const BEFORE_THE_PLAN: RunOptions = { stepTimeoutSeconds: 3600, heartbeatTimeoutSeconds: 30, maximumAttempts: null };
+/** Until the plan is read, the instance's settings are not known: these are the defaults of `config/schema.ts`. */
+const BEFORE_THE_PLAN: RunOptions = { stepTimeoutSeconds: 21_600, heartbeatTimeoutSeconds: 10, maximumAttempts: null };
 
-/** Workflows reach activities through these and nothing else: one proxy per kind of work, each timeout with its reason. */
+/**
+ * Workflows reach activities through these and nothing else: one proxy per kind of work, each timeout with its reason. None of
+ * these numbers is a command: they may change while runs live.
+ */
 export function createProxies(options: RunOptions = BEFORE_THE_PLAN) {
   // Failures that a later attempt can cure are retried without an end date: at three in the morning a database that comes back
-  // after an hour should find its run waiting. The activities mark all others as non-retryable.
+  // after an hour should find its run waiting. The activities mark all others as non-retryable, so those are tried once.
   const retry = {
     initialInterval: '250ms', // of a step whose worker died, this is time in which nothing happens
     backoffCoefficient: 2,
-    maximumInterval: '30s',
+    maximumInterval: '30s', // a database that is away for an hour is asked 120 times, not ten thousand
     ...(options.maximumAttempts === null ? {} : { maximumAttempts: options.maximumAttempts }),
   } as const;
-  // The documented default of 1.24, which in truth sends TRY_CANCEL: the workflow must learn how a step really ended.
-  const cancellationType = 'WAIT_CANCELLATION_COMPLETED';
+  const shared = {
+    // How soon a dead worker is noticed, whatever it was doing; activities/heartbeat.ts beats for all. Without it the time is
+    // startToClose: five minutes for a worker that died while it verified.
+    heartbeatTimeout: `${options.heartbeatTimeoutSeconds}s`,
+    // The documented default of 1.24, which in truth sends TRY_CANCEL: the workflow must learn how a step really ended.
+    cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+    retry,
+  } as const;
 
   const planning = proxyActivities<Activities>({
+    ...shared,
     startToCloseTimeout: '2m', // 0.1 s for 405 migrations; the rest is for 300 scripts stored over a slow line
-    cancellationType,
-    retry,
   });
   const reading = proxyActivities<Activities>({
+    ...shared,
     startToCloseTimeout: '30s', // one query per database, no lock
-    cancellationType,
-    retry,
+    // Costs the server next to nothing, and stands between a database that is back and its next step.
+    retry: { ...retry, maximumInterval: '10s' },
   });
   const claiming = proxyActivities<Activities>({
+    ...shared,
     startToCloseTimeout: '2m', // ends an earlier session and waits until its backend is gone
-    cancellationType,
-    retry,
+    // A busy lock names its own time of return; the back-off is for a database that is away.
+    retry: { ...retry, maximumInterval: '10s' },
   });
   const stepping = proxyActivities<Activities>({
+    ...shared,
     startToCloseTimeout: `${options.stepTimeoutSeconds}s`, // the longest honest DDL of this instance
-    heartbeatTimeout: `${options.heartbeatTimeoutSeconds}s`, // how soon a dead worker is noticed
-    cancellationType,
-    // A step that ran out of its time would do so again, holding its locks all the while: a person decides.
+    // A step that ran out of its time would do so again, holding its locks all the while: a person decides. All else that is
+    // retryable was rolled back: it costs the server as much as the first time, so the back-off may grow to the full 30 s.
     retry: { ...retry, nonRetryableErrorTypes: ['TemporalTimeout:StartToClose'] },
   });
   const releasing = proxyActivities<Activities>({
+    ...shared,
     startToCloseTimeout: '1m', // one short transaction per database behind its lock
-    cancellationType,
-    retry,
+    // Everything else of the instance waits for this boundary, and a repeat that was not needed answers "found done".
+    retry: { ...retry, maximumInterval: '10s' },
   });
   const verifying = proxyActivities<Activities>({
-    startToCloseTimeout: '5m', // describes every object of every schema for the fingerprint
-    cancellationType,
-    retry,
+    ...shared,
+    startToCloseTimeout: '5m', // describes every object of every schema for the fingerprint: not to be repeated each second
+    retry: { ...retry, initialInterval: '1s' },
   });
   // Gives back what the next claim would take anyway: not worth holding up the end of a run or a parked state.
   const parting = proxyActivities<Activities>({
+    ...shared,
     startToCloseTimeout: '20s',
-    scheduleToCloseTimeout: '1m',
-    cancellationType,
-    retry,
+    scheduleToCloseTimeout: '1m', // the one end date
   });
   return {
     makePlan: planning.makePlan,

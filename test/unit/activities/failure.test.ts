@@ -21,6 +21,8 @@ describe('what an activity tells Temporal', () => {
     ['a socket that broke', Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' })],
     ['a socket that broke under a message', new MessageError(new Error('Connection terminated unexpectedly'), 1, [])],
     ['a server without connections to give', databaseError('53300')],
+    ['a lock that others hold', databaseError('55P03')],
+    ['a check that a DBA cancelled', databaseError('57014')],
   ])('%s is tried again', (_, error) => {
     expect(fail(error)).toMatchObject({ type: FailureType.DatabaseUnreachable, nonRetryable: false });
   });
