@@ -52,6 +52,6 @@ function looksLikeLostConnection(error: unknown): boolean {
   const message = error instanceof Error ? error.message : '';
   return (
     /^(ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EHOST)/.test(code) ||
-    /connection (terminated|error)|not queryable/i.test(message)
+    /connection (terminated|error)|not queryable|query read timeout|timeout expired/i.test(message)
   );
 }

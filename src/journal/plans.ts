@@ -4,12 +4,16 @@ import type { DatabaseName } from '../contract/catalog.js';
 import { FailureType, UnwindError } from '../contract/errors.js';
 import type { Plan, PlanId } from '../contract/plan.js';
 import type { ScriptFacts } from '../contract/script.js';
+import { limited } from '../postgres/within.js';
 
 export interface StoredScript {
   readonly sha256: string;
   readonly body: string;
   readonly facts: ScriptFacts;
 }
+
+/** A plan's scripts are a megabyte or two: over a slow line they take longer than a query of ours should. */
+const LARGE_MS = 100_000;
 
 const HAS_PLAN = `-- pg-unwind plans.has
 select exists (select from pgunwind.plan p where p.id = $1) as there`;
@@ -52,9 +56,9 @@ export async function storePlan(
   const scripts = await Promise.all([...new Set(steps.map((step) => step.script))].map(readScript));
   await client.query('begin isolation level read committed');
   try {
-    await client.query(STORE_PLAN, [plan.id, JSON.stringify(plan)]);
-    await client.query(STORE_STEPS, [plan.id, plan.direction, JSON.stringify(steps)]);
-    await client.query(STORE_SCRIPTS, [JSON.stringify(scripts)]);
+    await client.query(limited(LARGE_MS, STORE_PLAN, [plan.id, JSON.stringify(plan)]));
+    await client.query(limited(LARGE_MS, STORE_STEPS, [plan.id, plan.direction, JSON.stringify(steps)]));
+    await client.query(limited(LARGE_MS, STORE_SCRIPTS, [JSON.stringify(scripts)]));
     await client.query('commit');
   } catch (error) {
     await client.query('rollback').catch(() => undefined);
@@ -67,7 +71,7 @@ select p.body from pgunwind.plan p where p.id = $1`;
 
 /** @throws {UnwindError} JournalIncomplete */
 export async function readPlan(client: pg.ClientBase, id: PlanId, database: DatabaseName): Promise<Plan> {
-  const { rows } = await client.query<{ body: string }>(READ_PLAN, [id]);
+  const { rows } = await client.query<{ body: string }>(limited(LARGE_MS, READ_PLAN, [id]));
   if (rows[0] === undefined) {
     throw new UnwindError(
       FailureType.JournalIncomplete,
@@ -94,7 +98,7 @@ export async function readScripts(
   leg: number,
   database: DatabaseName,
 ): Promise<readonly StoredScript[]> {
-  const { rows } = await client.query<StoredScript>(READ_SCRIPTS, [plan, leg]);
+  const { rows } = await client.query<StoredScript>(limited(LARGE_MS, READ_SCRIPTS, [plan, leg]));
   for (const script of rows) {
     if (createHash('sha256').update(script.body).digest('hex') === script.sha256) continue;
     throw new UnwindError(

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { ClientBase } from 'pg';
+import { limited } from './within.js';
 
 /**
  * What stands before the first blank of an object's key. The name after it is qualified and quoted as SQL would have it:
@@ -81,6 +82,9 @@ set local jit = off;
 select current_setting('server_version_num')::integer / 10000 as major`,
 } as const;
 
+/** Every object of every schema: two seconds for 1,800 relations and their columns on a slow machine, and there are larger ones. */
+const DESCRIBING_MS = 240_000;
+
 const END = { name: 'fingerprint.end', text: '-- pg-unwind fingerprint.end\nrollback' } as const;
 
 /**
@@ -93,7 +97,9 @@ export async function readFingerprint(
 ): Promise<Fingerprint> {
   try {
     const begun = (await client.query(BEGIN.text)) as unknown as { rows: { major: number }[] }[]; // one result a statement
-    const { rows } = await client.query<{ object: string; text: string }>(OBJECTS.text, [schemas ?? null, ignore]);
+    const { rows } = await client.query<{ object: string; text: string }>(
+      limited(DESCRIBING_MS, OBJECTS.text, [schemas ?? null, ignore]),
+    );
     const objects = new Map(rows.map(({ object, text }) => [object, text]));
     if (objects.size !== rows.length) throw new Error('Two objects of the database have one name in the fingerprint.');
     const sorted = [...objects].sort(([left], [right]) => (left < right ? -1 : 1));

@@ -1,5 +1,6 @@
 import pg from 'pg';
 import type { NoticeMessage } from 'pg-protocol/dist/messages.js';
+import { limited } from './within.js';
 
 /** What one simple-protocol message of several statements brought. */
 export interface MessageResult {
@@ -32,10 +33,10 @@ const MAX_NOTICES = 1_000;
 
 /**
  * Sends `text` as one message of the simple protocol: one round trip, parsed whole before anything runs; after an error the
- * server skips the rest, `commit` included.
+ * server skips the rest, `commit` included. `limitMs` takes the place of the session's limit for a query.
  * @throws {MessageError} its `cause` is the driver's error.
  */
-export async function sendMessage(client: pg.ClientBase, text: string): Promise<MessageResult> {
+export async function sendMessage(client: pg.ClientBase, text: string, limitMs?: number): Promise<MessageResult> {
   const notices: Notice[] = [];
   let completed = 0;
   const onNotice = (notice: NoticeMessage) => {
@@ -54,7 +55,8 @@ export async function sendMessage(client: pg.ClientBase, text: string): Promise<
   client.on('notice', onNotice);
   wire.on('commandComplete', onComplete);
   try {
-    const answer = (await client.query(text)) as unknown as pg.QueryResult | pg.QueryResult[];
+    const answer = (await client.query(limitMs === undefined ? text : limited(limitMs, text))) as unknown as
+      pg.QueryResult | pg.QueryResult[];
     return { results: Array.isArray(answer) ? answer : [answer], notices };
   } catch (error) {
     throw new MessageError(error, completed, notices);

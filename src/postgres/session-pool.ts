@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openSession, type Session, type SessionSettings } from './session.js';
+import { within } from './within.js';
 
 export interface SessionPool {
   /**
@@ -8,7 +9,17 @@ export interface SessionPool {
    * belongs on this session and nobody waits for.
    */
   withSession<T>(work: (session: Session, later: (task: () => Promise<void>) => void) => Promise<T>): Promise<T>;
+  /** Lends one session for a time that no function encloses. `fresh`: a new connection, whatever waits. */
+  lend(options: { readonly fresh: boolean; readonly withinMs: number }): Promise<Loan>;
   close(): Promise<void>;
+}
+
+/** A session that is lent; one of the two ends the loan. */
+export interface Loan {
+  readonly session: Session;
+  giveBack(): void;
+  /** Cuts it off: for one that does not answer. */
+  destroy(): void;
 }
 
 export interface SessionPoolOptions {
@@ -19,6 +30,12 @@ export interface SessionPoolOptions {
   readonly warm?: number;
   readonly idleMs?: number;
 }
+
+/** A reset takes a round trip. When all warm sessions are in one for longer than this, the line or the server is not well. */
+const RESET_MS = 500;
+
+/** What a session was given for its way back (notices to record) may end before it is closed. */
+const CLOSING_MS = 5_000;
 
 interface Warm {
   readonly session: Session;
@@ -39,19 +56,28 @@ export function createSessionPool({ url, settings, warm = 2, idleMs = 60_000 }: 
       if ((await next.ready) && !next.session.isLost()) return next.session;
       end(next.session);
     }
+    return open();
+  }
+
+  async function open(): Promise<Session> {
     return openSession(await url(), settings);
   }
 
   /** The first that is reset. A reset on the next machine is worth waiting for; over a slow line another session is. */
   async function choose(): Promise<Warm | undefined> {
-    if (!waiting.some((entry) => entry.settled) && waiting[0] !== undefined)
-      await Promise.race([waiting[0].ready, sleep(2)]);
+    if (waiting.length > 0 && !waiting.some((entry) => entry.settled)) {
+      const patience = sleep(waiting.length < warm ? 2 : RESET_MS, undefined, { ref: false });
+      await Promise.race([patience, ...waiting.map((entry) => entry.ready)]);
+    }
     const ready = waiting.findIndex((entry) => entry.settled);
-    if (ready < 0 && waiting.length < warm) return undefined;
-    return waiting.splice(Math.max(ready, 0), 1)[0];
+    return ready < 0 ? undefined : waiting.splice(ready, 1)[0];
   }
 
   function giveBack(session: Session, tasks: readonly (() => Promise<void>)[]): void {
+    if (session.isBusy()) {
+      session.destroy();
+      return;
+    }
     if (closed || session.isLost() || (waiting.length >= warm && tasks.length === 0)) {
       end(session);
       return;
@@ -80,6 +106,20 @@ export function createSessionPool({ url, settings, warm = 2, idleMs = 60_000 }: 
     await session.reset();
   }
 
+  /** One session has fallen silent: what waits beside it went the same way, and its next user would find out only after a while. */
+  function distrust(): void {
+    for (const entry of waiting.filter(({ settled }) => settled)) {
+      waiting.splice(waiting.indexOf(entry), 1);
+      if (entry.timer !== null) clearTimeout(entry.timer);
+      entry.session.destroy();
+    }
+  }
+
+  function cutOff(session: Session): void {
+    if (session.isBusy()) distrust();
+    session.destroy(); // not close(): that would wait for the statement under way
+  }
+
   function end(session: Session): void {
     const ended = session.close();
     closing.add(ended);
@@ -95,15 +135,19 @@ export function createSessionPool({ url, settings, warm = 2, idleMs = 60_000 }: 
         giveBack(session, tasks);
         return result;
       } catch (error) {
-        session.destroy(); // not close(): that would wait for the statement under way
+        cutOff(session);
         throw error;
       }
+    },
+    async lend({ fresh, withinMs }) {
+      const session = await within(withinMs, fresh ? open() : take(), end);
+      return { session, giveBack: () => giveBack(session, []), destroy: () => cutOff(session) };
     },
     async close() {
       closed = true;
       for (const { session, timer, ready } of waiting.splice(0)) {
         if (timer !== null) clearTimeout(timer);
-        await ready;
+        await within(CLOSING_MS, ready, () => undefined).catch(() => undefined);
         end(session);
       }
       await Promise.all(closing);

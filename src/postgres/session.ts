@@ -1,6 +1,15 @@
+import type { Duplex } from 'node:stream';
 import pg from 'pg';
 import { FailureType, UnwindError } from '../contract/errors.js';
+import {
+  setStatements,
+  settingsOf,
+  splitOptions,
+  startupOptions,
+  TRANSACTION_TIMEOUT_SINCE,
+} from './session-options.js';
 import { kindOf, sqlstateOf } from './sqlstate.js';
+import { within } from './within.js';
 
 /** Name of a session that is between two steps. A step's session is called `pgu:<token>:<attempt>:<seq>` (see fence.ts). */
 export const IDLE_NAME = 'pg-unwind';
@@ -15,6 +24,12 @@ export interface SessionSettings {
   /** How often the server looks whether we are still there while a statement runs. Milliseconds; 0: never. */
   readonly connectionCheckMs: number;
   readonly connectTimeoutMs: number;
+  /**
+   * A query of ours that has no answer after this time counts as lost, and its session with it: a path that swallows packets
+   * says nothing for a quarter of an hour and more. Not for a script's own message, which may take as long as it takes
+   * (step/watch.ts looks after that). All others take milliseconds, and wait for a lock no longer than lockTimeoutMs.
+   */
+  readonly queryTimeoutMs: number;
 }
 
 export const DEFAULT_SETTINGS: SessionSettings = {
@@ -23,6 +38,7 @@ export const DEFAULT_SETTINGS: SessionSettings = {
   idleInTransactionMs: 60_000,
   connectionCheckMs: 2_000,
   connectTimeoutMs: 10_000,
+  queryTimeoutMs: 30_000,
 };
 
 /** One pinned connection. Whoever opened it closes it. */
@@ -32,10 +48,16 @@ export interface Session {
   readonly version: number;
   /** pg_backend_pid() as seen when the session began: not the handshake's when a pooler stands between. */
   readonly pid: number;
+  /** As Postgres prints it; with the pid it names this backend for ever, for a pid comes back. */
+  readonly backendStart: string;
   /** A pooler stands between: the handshake named another process. */
   readonly pooled: boolean;
   /** The socket is gone; nothing more can be asked of this session. */
   isLost(): boolean;
+  /** An answer is still owed: of a query that was given up, say. Whoever asked next would wait behind it. */
+  isBusy(): boolean;
+  /** What the server has sent in all: as long as it grows, the line is alive. */
+  bytesRead(): number;
   /** Back to the state that the startup options gave it. Not inside a transaction. */
   reset(): Promise<void>;
   /** Ends the session in good order; for one that is idle. */
@@ -65,64 +87,40 @@ export async function openSession(url: string, settings: SessionSettings = DEFAU
     bySet = true;
   }
   try {
-    const { rows } = await client.query<{ pid: number; version: number }>(IDENTIFY);
-    const { pid, version } = rows[0] as { pid: number; version: number };
+    const { rows } = await client.query<Identity>(IDENTIFY);
+    const { pid, backendStart, version } = rows[0] as Identity;
     if (!known) {
       serverMajor.set(describeTarget(url), version);
       if (!bySet && version >= TRANSACTION_TIMEOUT_SINCE) {
         // The option is known to newer servers only, and only now do we know that this is one.
-        await client.end();
+        await leave(client);
         return await openSession(url, settings);
       }
     }
     const pooled = pid !== handshakePid(client);
     if (pooled) await refuseTransactionPooling(url, client, pid, settings);
     if (bySet) await client.query(setStatements(wanted, version));
-    return sessionOf(client, { pid, version, pooled, afterReset: bySet ? setStatements(wanted, version) : null });
+    const afterReset = bySet ? setStatements(wanted, version) : null;
+    return sessionOf(client, { pid, backendStart, version, pooled, afterReset });
   } catch (error) {
-    await client.end().catch(() => undefined);
+    await leave(client);
     throw error instanceof UnwindError ? error : unreachable(url, error);
   }
 }
 
 const IDENTIFY = `-- pg-unwind session.identify
-select pg_backend_pid() as pid, current_setting('server_version_num')::integer as version`;
+select pg_backend_pid() as pid, current_setting('server_version_num')::integer as version,
+       to_jsonb(a.backend_start) #>> '{}' as "backendStart"
+  from pg_stat_get_activity(pg_backend_pid()) a`;
 
-/** `transaction_timeout` came with PostgreSQL 17. */
-const TRANSACTION_TIMEOUT_SINCE = 170_000;
+interface Identity {
+  readonly pid: number;
+  readonly version: number;
+  readonly backendStart: string;
+}
 
 /** Server version by target (never the connection string: it may hold a password), learnt from its first session. */
 const serverMajor = new Map<string, number>();
-
-function settingsOf(settings: SessionSettings): Record<string, string> {
-  return {
-    statement_timeout: String(settings.statementTimeoutMs),
-    lock_timeout: String(settings.lockTimeoutMs),
-    idle_in_transaction_session_timeout: String(settings.idleInTransactionMs),
-    client_connection_check_interval: String(settings.connectionCheckMs),
-    // What a role or database may have set otherwise, and what would change the meaning of a script.
-    default_transaction_isolation: 'read committed',
-    default_transaction_read_only: 'off',
-    default_transaction_deferrable: 'off',
-    standard_conforming_strings: 'on',
-  };
-}
-
-/** As startup options these beat a role's settings and survive the reset. */
-function startupOptions(wanted: Record<string, string>, version: number | undefined): string {
-  const all =
-    version !== undefined && version >= TRANSACTION_TIMEOUT_SINCE ? { ...wanted, transaction_timeout: '0' } : wanted;
-  return Object.entries(all)
-    .map(([name, value]) => `-c ${name}=${value.replaceAll(' ', '\\ ')}`)
-    .join(' ');
-}
-
-function setStatements(wanted: Record<string, string>, version: number): string {
-  const all = version >= TRANSACTION_TIMEOUT_SINCE ? { ...wanted, transaction_timeout: '0' } : wanted;
-  return Object.entries(all)
-    .map(([name, value]) => `set ${name} = ${pg.escapeLiteral(value)};`)
-    .join(' ');
-}
 
 async function connect(url: string, settings: SessionSettings, options: string | undefined): Promise<pg.Client> {
   const own = splitOptions(url);
@@ -132,6 +130,7 @@ async function connect(url: string, settings: SessionSettings, options: string |
     application_name: IDLE_NAME,
     keepAlive: true,
     connectionTimeoutMillis: settings.connectTimeoutMs,
+    query_timeout: settings.queryTimeoutMs,
     ...(all === '' ? {} : { options: all }),
   });
   client.on('error', () => undefined); // an idle socket that breaks: the next query says so
@@ -148,23 +147,9 @@ const RESET = `-- pg-unwind session.reset
 close all; set session authorization default; reset all; deallocate all; unlisten *; select pg_advisory_unlock_all();
 discard temp; discard sequences`;
 
-/**
- * node-postgres lets a connection string's `options` and `application_name` replace ours: our limits would be gone, and a
- * step's session without the name that the fence knows it by. Its options stay, before ours: of two the server takes the last.
- */
-function splitOptions(url: string): { url: string; options: string | undefined } {
-  if (!URL.canParse(url)) return { url, options: undefined };
-  const parsed = new URL(url);
-  const options = parsed.searchParams.get('options') ?? undefined;
-  const named = parsed.searchParams.has('application_name') || parsed.searchParams.has('fallback_application_name');
-  if (options === undefined && !named) return { url, options };
-  for (const name of ['options', 'application_name', 'fallback_application_name']) parsed.searchParams.delete(name);
-  return { url: parsed.href, options };
-}
-
 function sessionOf(
   client: pg.Client,
-  facts: { pid: number; version: number; pooled: boolean; afterReset: string | null },
+  facts: { pid: number; backendStart: string; version: number; pooled: boolean; afterReset: string | null },
 ): Session {
   let lost = false;
   client.on('error', () => {
@@ -179,12 +164,16 @@ function sessionOf(
   wire.on('readyForQuery', (message: { status: string }) => {
     transaction = message.status;
   });
+  const { stream } = wire as unknown as { stream: Duplex & { bytesRead: number } };
   return {
     client,
     pid: facts.pid,
+    backendStart: facts.backendStart,
     version: facts.version,
     pooled: facts.pooled,
     isLost: () => lost,
+    isBusy: () => !(client as unknown as { readyForQuery: boolean }).readyForQuery,
+    bytesRead: () => stream.bytesRead,
     async reset() {
       // DISCARD ALL refuses this by itself; its parts would be undone by the rollback that ends such a transaction.
       if (transaction !== 'I') throw new Error('a session in a transaction cannot be reset; it is ended instead');
@@ -193,13 +182,24 @@ function sessionOf(
     },
     async close() {
       lost = true;
-      await client.end().catch(() => undefined);
+      await leave(client);
     },
     destroy() {
       lost = true;
-      (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
+      cut(client);
     },
   };
+}
+
+/** The server closes the line when it is told good-bye; one that does not answer is not waited for. */
+const GOODBYE_MS = 1_000;
+
+async function leave(client: pg.Client): Promise<void> {
+  await within(GOODBYE_MS, client.end(), () => undefined).catch(() => cut(client));
+}
+
+function cut(client: pg.Client): void {
+  (client as unknown as { connection: { stream: Duplex } }).connection.stream.destroy();
 }
 
 function handshakePid(client: pg.Client): number | null {
@@ -224,7 +224,7 @@ async function refuseTransactionPooling(
     const { rows: others } = await second.query<{ pid: number }>('select pg_backend_pid() as pid');
     if (rows[0]?.pid === pid && others[0]?.pid !== pid) return;
   } finally {
-    await second.end().catch(() => undefined);
+    await leave(second);
   }
   throw new UnwindError(
     FailureType.TransactionPooler,

@@ -1,6 +1,8 @@
 import { FailureType, UnwindError } from '../contract/errors.js';
 import { sendMessage, type Notice } from '../postgres/message.js';
 import type { Session } from '../postgres/session.js';
+import type { SessionPool } from '../postgres/session-pool.js';
+import { limited, LONGEST_TIMER_MS } from '../postgres/within.js';
 import { applyInPieces } from './apply-pieces.js';
 import { carriedOut, refuseLostSession, type CarriedOut } from './carried-out.js';
 import type { InstanceDatabase } from './database.js';
@@ -42,7 +44,7 @@ export async function applyStep(
     for (let round = 0; round < MAX_ROUNDS; round += 1) {
       context.signal.throwIfAborted();
       try {
-        const done = await carryOut(database, order, context, session, begun);
+        const done = await carryOut(database, order, context, sessions, session, begun);
         if (done.notices.length > 0) later(() => recordNotices(session, order, done.notices));
         return appliedOf(order, done, begun);
       } catch (error) {
@@ -84,12 +86,18 @@ async function carryOut(
   database: InstanceDatabase,
   order: StepOrder,
   context: AttemptContext,
+  sessions: SessionPool,
   session: Session,
   begun: BegunRow | null,
 ): Promise<CarriedOut> {
   const lock = database.ledger.lockKey(database.ledgerOptions);
+  const { progress, signal, limits = {} } = context;
   const send = (text: string) =>
-    watched(database.sessions, session.pid, context, () => sendMessage(session.client, text));
+    watched(
+      { sessions, session, database: database.name, progress, signal, limits },
+      () => sendMessage(session.client, text, LONGEST_TIMER_MS),
+      Buffer.byteLength(text),
+    );
   switch (order.execution) {
     case 'atomic':
     case 'empty':
@@ -140,10 +148,13 @@ function foundDone(result: RecordedResult): AppliedStep {
   };
 }
 
+/** The server has rolled back by then but for the files that the transaction made; a silent one is lost. */
+const LET_GO_MS = 10_000;
+
 /** A raised answer leaves an aborted transaction, and, of a step that is not atomic, a session's lock. */
 async function letGo(session: Session): Promise<void> {
-  await session.client.query('rollback');
-  await session.client.query('select pg_advisory_unlock_all()');
+  await session.client.query(limited(LET_GO_MS, 'rollback'));
+  await session.client.query(limited(LET_GO_MS, 'select pg_advisory_unlock_all()'));
 }
 
 const RECORD = `-- pg-unwind apply.record

@@ -4,6 +4,7 @@ import type { Direction } from '../contract/plan.js';
 import type { Execution } from '../contract/script.js';
 import type { RawCheck } from '../journal/answers.js';
 import type { Script } from './database.js';
+import type { WatchLimits } from './watch.js';
 
 /** One step as an attempt is told to carry it out. Everything in it but `attempt` is the same for every attempt. */
 export interface StepOrder {
@@ -32,6 +33,8 @@ export interface AttemptContext {
   readonly pause: (ms: number) => Promise<void>;
   /** Aborted on cancellation and worker shutdown. */
   readonly signal: AbortSignal;
+  /** How often the session is looked after, and when it counts as lost; the tests have no minutes. */
+  readonly limits?: Partial<WatchLimits>;
 }
 
 export interface AppliedStep {

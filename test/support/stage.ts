@@ -6,7 +6,7 @@ import { ensureJournal } from '../../src/journal/install.js';
 import { sourcegraphLedger } from '../../src/journal/ledgers/sourcegraph.js';
 import { analyseScript } from '../../src/postgres/script.js';
 import { createSessionPool, type SessionPool } from '../../src/postgres/session-pool.js';
-import { DEFAULT_SETTINGS } from '../../src/postgres/session.js';
+import { DEFAULT_SETTINGS, type SessionSettings } from '../../src/postgres/session.js';
 import { applyStep } from '../../src/step/apply.js';
 import { claimDatabase } from '../../src/step/claim.js';
 import type { InstanceDatabase, Script } from '../../src/step/database.js';
@@ -38,12 +38,20 @@ export const LEDGER = { key: 'schema_migrations', schema: 'public' };
 
 export async function stage(
   steps: readonly StagedStep[],
-  options: { direction?: Direction; setup?: string; database?: TestDatabase } = {},
+  options: {
+    direction?: Direction;
+    setup?: string;
+    database?: TestDatabase;
+    /** Where the engine connects to instead: a proxy in front of the server. */
+    via?: (url: string) => string;
+    settings?: Partial<SessionSettings>;
+  } = {},
 ): Promise<Stage> {
   const database = options.database ?? (await createDatabase());
   const direction = options.direction ?? 'down';
-  const url = database.url;
-  const sessions = createSessionPool({ url: () => Promise.resolve(url), settings: DEFAULT_SETTINGS });
+  const url = options.via?.(database.url) ?? database.url;
+  const settings = { ...DEFAULT_SETTINGS, ...options.settings };
+  const sessions = createSessionPool({ url: () => Promise.resolve(url), settings });
   if (options.setup !== undefined) await database.query(options.setup);
   await sessions.withSession(async ({ client }) => {
     await sourcegraphLedger.create(client, LEDGER);
