@@ -29,6 +29,23 @@ async function stageBehind(steps: readonly StagedStep[] = GATED): Promise<void> 
   staged = await stage(steps, { setup: SETUP, database, via: path.url, settings: { queryTimeoutMs: 1_500 } });
 }
 
+/** The pool's sessions have been reset: the next one to ask gets a warm one. */
+async function warm(): Promise<void> {
+  await until(
+    async () => {
+      const rows = await database.asSuperuser<{ query: string; state: string }>(
+        'select query, state from pg_stat_activity where datname = $1 and usename = $2',
+        [database.name, database.role],
+      );
+      return (
+        rows.length > 0 &&
+        rows.every(({ query, state }) => state === 'idle' && query.includes('pg-unwind session.reset'))
+      );
+    },
+    { describe: 'the sessions of the pool to be reset' },
+  );
+}
+
 async function attempt(options: Parameters<Stage['apply']>[1] = {}): Promise<unknown> {
   return staged.apply(1, { limits: LIMITS, ...options }).catch((error: unknown) => error);
 }
@@ -63,7 +80,8 @@ describe('a path that swallows packets', () => {
 
   test('before the message: it never arrives, the attempt ends, and the next one runs the step', async () => {
     await stageBehind([{ migration: '10001', text: 'insert into witness values (1)' }]);
-    path.swallowPresent(); // the warm sessions of the pool
+    await warm();
+    path.swallowPresent();
     expect(await attempt()).toMatchObject({ type: FailureType.DatabaseUnreachable });
     expect(await untilDone(2)).toEqual({ how: 'ran', attempts: 1 });
     expect(await witnesses()).toBe(1);
@@ -129,6 +147,7 @@ describe('a path that swallows packets', () => {
 
   test('a query of ours that gets no answer fails in time, and its session is not used again', async () => {
     await stageBehind();
+    await warm();
     path.swallowPresent();
     const began = performance.now();
     await expect(staged.check(1)).rejects.toThrow('Query read timeout');
@@ -139,6 +158,7 @@ describe('a path that swallows packets', () => {
   test('a claim fails in time, and the next one works', async () => {
     await stageBehind();
     const old = staged.token;
+    await warm();
     path.swallowPresent();
     await expect(staged.claim()).rejects.toThrow('Query read timeout');
     expect(await staged.claim()).not.toBe(old);
