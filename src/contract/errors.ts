@@ -44,6 +44,8 @@ export const FailureType = {
   JournalIncomplete: 'JournalIncomplete',
   /** The journal lacks steps that the run has seen done: a failover lost commits. The run goes back to the journal's position. */
   JournalBehind: 'JournalBehind',
+  /** Somebody completed or failed the activity by hand (`temporal activity complete`, `fail`). The run parks. */
+  SettledByHand: 'SettledByHand',
   /** An error of pg-unwind itself that has no name here. */
   Unexpected: 'Unexpected',
 } as const;

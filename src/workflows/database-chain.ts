@@ -3,7 +3,7 @@ import type { DatabaseName } from '../contract/catalog.js';
 import { FailureType } from '../contract/errors.js';
 import { stepActivityId, stepSummary } from '../contract/ids.js';
 import type { PlanId } from '../contract/plan.js';
-import { during, Stuck } from './failures.js';
+import { during, settledByHand, Stuck } from './failures.js';
 import { untilDone } from './parking.js';
 import { noteCheck, warn } from './progress.js';
 import { isStopping, type Run, unlessAborted } from './run.js';
@@ -44,7 +44,8 @@ export async function unwindDatabase(
       warn(
         progress,
         `${database} behind`,
-        `${database}: a failover lost commits; the lost steps of leg ${leg + 1} were run again`,
+        `${database}: the journal lacked steps of leg ${leg + 1} that this run had been told were done (a failover lost commits, or ` +
+          `somebody completed a step's activity by hand); they were run again`,
       );
     } else {
       at += 1;
@@ -57,7 +58,8 @@ export async function unwindDatabase(
 }
 
 /**
- * The journal is the position: where it is behind what this run has seen done, a failover lost commits, and the run goes back
+ * The journal is the position: where it is behind what this run has been told was done, a failover lost commits (or somebody
+ * completed a step's activity by hand with a result that looks like ours), and the run goes back
  * to the first step of the leg that the journal does not call done. Behind the leg's beginning lies a closed boundary: then
  * nothing is gained by going back, and the run parks.
  */
@@ -131,10 +133,16 @@ async function check(run: Run, plan: PlanId, database: DatabaseName, nextSeq: nu
   return proxies.checkDirty(input);
 }
 
-function applyStep(run: Run, plan: PlanId, leg: number, database: DatabaseName, step: StepRef): Promise<StepOutcome> {
+async function applyStep(
+  run: Run,
+  plan: PlanId,
+  leg: number,
+  database: DatabaseName,
+  step: StepRef,
+): Promise<StepOutcome> {
   const { progress, proxies } = run;
   const { direction } = progress;
-  return during('step', () =>
+  const outcome: Partial<StepOutcome> | null = await during('step', () =>
     proxies.applyMigration(
       {
         activityId: stepActivityId(database, step.seq, direction),
@@ -153,6 +161,10 @@ function applyStep(run: Run, plan: PlanId, leg: number, database: DatabaseName, 
       },
     ),
   );
+  if (typeof outcome?.how !== 'string' || typeof outcome.skippedNotices !== 'number') {
+    throw settledByHand('step', 'completed, with a result that is not one of ours,');
+  }
+  return outcome as StepOutcome; // as: no worker of ours sends half of one
 }
 
 function noteOutcome({ progress }: Run, database: DatabaseName, step: StepRef, outcome: StepOutcome): void {

@@ -52,7 +52,9 @@ export async function during<T>(kind: Parked['during'], work: () => Promise<T>):
     if (isCancellation(error) || !(error instanceof ActivityFailure)) throw error;
     const { cause } = error;
     if (cause instanceof ApplicationFailure) {
-      throw new Stuck(kind, cause.type ?? FailureType.Unexpected, cause.message, detailsIn(cause));
+      // Ours have a type, and so has whatever else a worker throws.
+      if (!cause.type) throw settledByHand(kind, `failed${cause.message ? `, saying "${cause.message}"` : ''}`);
+      throw new Stuck(kind, cause.type, cause.message, detailsIn(cause));
     }
     if (cause instanceof TimeoutFailure) {
       throw new Stuck(
@@ -64,6 +66,16 @@ export async function during<T>(kind: Parked['during'], work: () => Promise<T>):
     }
     throw new Stuck(kind, FailureType.Unexpected, cause?.message ?? error.message);
   }
+}
+
+/** What the activity has done all the same is not known here: it may still be at work, until it hears of it. */
+export function settledByHand(kind: Parked['during'], how: string): Stuck {
+  return new Stuck(
+    kind,
+    FailureType.SettledByHand,
+    `Not a worker but somebody from outside has ${how} this activity (\`temporal activity complete\` or \`fail\`). What it has ` +
+      `really done is in the journal. Send the update "retryStep": it ends what is left of the attempt, and looks there first.`,
+  );
 }
 
 /** The activities put an UnwindError's one object of details there. */

@@ -26,6 +26,7 @@ import {
 import { createEngine, type Engine } from '../../src/instance/engine.js';
 import { registeredSearchAttributes } from '../../src/temporal/search-attributes.js';
 import { workflowBundle } from './bundle.js';
+import { keptOf } from './kept.js';
 import { until } from './until.js';
 
 export interface TestEngineOptions {
@@ -65,7 +66,7 @@ export interface TestRun {
   status(): Promise<StatusReport>;
   inState(state: RunState): Promise<StatusReport>;
   update(name: keyof typeof UpdateName, ...args: readonly unknown[]): Promise<StatusReport>;
-  /** Every text and payload of the history, as one string: what Temporal keeps of the run. */
+  /** Every text and payload that Temporal keeps of the run, as one string. */
   history(): Promise<string>;
 }
 
@@ -174,18 +175,7 @@ function runOf(handle: WorkflowHandle, workflowId: string): TestRun {
     },
     update: (name, ...args) => handle.executeUpdate<StatusReport, [unknown]>(name, { args: args as [unknown] }),
     async history() {
-      return readable(await handle.fetchHistory());
+      return (await keptOf(handle)).join('\n');
     },
   };
-}
-
-/** A history's texts, its payloads decoded: they are bytes in the messages, and would be base64 in JSON. */
-function readable(value: unknown): string {
-  if (value instanceof Uint8Array) return `${Buffer.from(value).toString('utf8')}\n`;
-  if (typeof value === 'object' && value !== null) {
-    return Object.entries(value)
-      .map(([key, part]) => `${key} ${readable(part)}`)
-      .join('');
-  }
-  return typeof value === 'string' ? `${value}\n` : '';
 }
