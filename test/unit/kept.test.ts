@@ -30,7 +30,9 @@ test.each([
 });
 
 test('so is one in a plain text of an event', () => {
-  const failure = { events: [{ failure: { message: 'Key (email)=(eve@example.org) already exists', stackTrace: '' } }] };
+  const failure = {
+    events: [{ failure: { message: 'Key (email)=(eve@example.org) already exists', stackTrace: '' } }],
+  };
   expect(secretsIn(textsOf(failure), list)).toEqual(['a value of a row']);
 });
 
