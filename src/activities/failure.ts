@@ -5,10 +5,22 @@ import { MessageError } from '../postgres/message.js';
 import { kindOf, sqlstateOf, TRANSIENT } from '../postgres/sqlstate.js';
 
 /**
+ * Attempts of what another worker may cure, and time alone does not. A minute is longer than workers of two releases live side by
+ * side in a rolling deployment; where all are too old a person must know.
+ */
+const PATIENCE: Readonly<Partial<Record<FailureType, number>>> = { [FailureType.JournalNewer]: 12 };
+
+/**
  * What an activity throws, as Temporal is told it: types and words of ours, SQLSTATE and names, never a row, a text or a
  * connection string. The server's own words go to the log of this worker only when they come from our own queries.
  */
-export function asFailure(thrown: unknown, activity: string, log: Logger, signal: AbortSignal): unknown {
+export function asFailure(
+  thrown: unknown,
+  activity: string,
+  log: Logger,
+  signal: AbortSignal,
+  attempt: number = 1,
+): unknown {
   const error = thrown instanceof MessageError ? thrown.cause : thrown;
   if (error instanceof CancelledFailure) return error;
   if (signal.aborted && !(error instanceof UnwindError && !error.retryable)) {
@@ -18,7 +30,7 @@ export function asFailure(thrown: unknown, activity: string, log: Logger, signal
     return ApplicationFailure.create({
       type: error.type,
       message: error.message,
-      nonRetryable: !error.retryable,
+      nonRetryable: !error.retryable || attempt >= (PATIENCE[error.type] ?? Infinity),
       details: [error.details],
       ...(error.retryAfterMs === undefined ? {} : { nextRetryDelay: error.retryAfterMs }),
     });

@@ -39,7 +39,8 @@ export function createActivities({
       try {
         return await work(input);
       } catch (error) {
-        throw asFailure(error, name, log, Context.current().cancellationSignal);
+        const { cancellationSignal, info } = Context.current();
+        throw asFailure(error, name, log, cancellationSignal, info.attempt);
       }
     };
   // `claim` and `applyMigration` beat by themselves: they have more to tell than what they are.

@@ -1,9 +1,7 @@
 import type { Activities } from '../contract/activities.js';
 import { endRun, recordDecision } from '../journal/runs.js';
-import { sqlstateOf } from '../postgres/sqlstate.js';
+import { lacksJournal } from '../journal/missing.js';
 import type { ActivityDeps } from './deps.js';
-
-const NO_JOURNAL: ReadonlySet<string> = new Set(['42P01', '3F000']);
 
 /**
  * Who decided what, when and why, into every journal that can be reached: one is enough, for the history of the workflow has it too.
@@ -13,7 +11,9 @@ export function createRecordDecision({ instances, log }: ActivityDeps): Activiti
   return async ({ instance, ...decision }) => {
     const { databases } = instances.open(instance);
     const answers = await Promise.allSettled(
-      databases.map((database) => database.sessions.withSession(({ client }) => recordDecision(client, decision))),
+      databases.map((database) =>
+        database.sessions.withSession(({ client }) => recordDecision(client, decision).catch(passOverMissing)),
+      ),
     );
     const who = decision.by === null ? '' : ` by ${decision.by}`;
     log.info(
@@ -21,8 +21,7 @@ export function createRecordDecision({ instances, log }: ActivityDeps): Activiti
       `${instance}: ${decision.kind}${who}${decision.why === null ? '' : `: ${decision.why}`}`,
     );
     const failures = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason as unknown] : []));
-    const real = failures.filter((error) => !NO_JOURNAL.has(sqlstateOf(error) ?? ''));
-    if (real.length === databases.length) throw real[0];
+    if (failures.length === databases.length) throw failures[0];
   };
 }
 
@@ -31,13 +30,13 @@ export function createEndRun({ instances, log }: ActivityDeps): Activities['endR
     const { databases } = instances.open(instance);
     await Promise.all(
       databases.map((database) =>
-        database.sessions.withSession(({ client }) =>
-          endRun(client, run, state).catch((error: unknown) => {
-            if (!NO_JOURNAL.has(sqlstateOf(error) ?? '')) throw error;
-          }),
-        ),
+        database.sessions.withSession(({ client }) => endRun(client, run, state).catch(passOverMissing)),
       ),
     );
     log.info({ instance, run, state }, `${instance}: run ${state}`);
   };
+}
+
+function passOverMissing(error: unknown): void {
+  if (!lacksJournal(error)) throw error;
 }

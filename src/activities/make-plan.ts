@@ -81,7 +81,7 @@ async function newPlan(
       await database.sessions.withSession(async ({ client }) => {
         if (!survey.hasLedger) await database.ledger.create(client, database.ledgerOptions);
       });
-      await database.prepare({ again: !survey.hasJournal });
+      await database.prepare({ make: true, anew: !survey.hasJournal });
       await database.sessions.withSession(async ({ client }) => {
         await storePlan(client, plan, database.name, stored);
         await insertRun(client, {

@@ -42,6 +42,8 @@ export const FailureType = {
   TransactionPooler: 'TransactionPooler',
   /** The journal has no such plan, run or script. */
   JournalIncomplete: 'JournalIncomplete',
+  /** The journal was written by a newer pg-unwind than this worker. Retried for a while: another worker may be new enough. */
+  JournalNewer: 'JournalNewer',
   /** The journal lacks steps that the run has seen done: a failover lost commits. The run goes back to the journal's position. */
   JournalBehind: 'JournalBehind',
   /** Somebody completed or failed the activity by hand (`temporal activity complete`, `fail`). The run parks. */
@@ -56,6 +58,7 @@ export const RETRYABLE: ReadonlySet<FailureType> = new Set([
   FailureType.InstanceBusy,
   FailureType.StepInterrupted,
   FailureType.DatabaseUnreachable,
+  FailureType.JournalNewer,
 ]);
 
 /** Failures that end a workflow at once: no repeat and no operator's decision can cure what was asked. */

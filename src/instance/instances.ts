@@ -8,6 +8,7 @@ import { ensureJournal } from '../journal/install.js';
 import type { LedgerOptions } from '../journal/ledgers/ledger.js';
 import { markerFunctionSql, type MarkerOptions } from '../journal/ledgers/release-marker.js';
 import { sourcegraphLedger } from '../journal/ledgers/sourcegraph.js';
+import { lackingJournal, lacksJournal } from '../journal/missing.js';
 import { createSessionPool, type SessionPool } from '../postgres/session-pool.js';
 import { DEFAULT_SETTINGS, type SessionSettings } from '../postgres/session.js';
 import type { InstanceDatabase } from '../step/database.js';
@@ -75,7 +76,7 @@ export function createInstances({ config, env }: { config: Config; env?: NodeJS.
       }
       const of = `${name}/${database}`;
       const { releaseMarker: marker } = product;
-      const sessions = pool(references.url, of);
+      const sessions = namingTheJournal(pool(references.url, of), database);
       const ledgerOptions = { key: ledgerKey, schema: product.ledger.schema };
       const markerOptions = marker?.database === database ? { schema: marker.schema, service: marker.service } : null;
       let prepared: Promise<void> | null = null;
@@ -83,15 +84,20 @@ export function createInstances({ config, env }: { config: Config; env?: NodeJS.
         instance: name,
         name: database,
         sessions,
-        privileged: references.privilegedUrl === undefined ? null : pool(references.privilegedUrl, of, 1),
+        privileged:
+          references.privilegedUrl === undefined
+            ? null
+            : namingTheJournal(pool(references.privilegedUrl, of, 1), database),
         ledger: sourcegraphLedger,
         ledgerOptions,
         marker: markerOptions,
         lockTimeoutMs: options.lockTimeoutMs,
-        prepare({ again } = { again: false }) {
-          if (again) prepared = null;
+        prepare({ make, anew } = { make: false, anew: false }) {
+          if (anew) prepared = null;
           prepared ??= sessions
-            .withSession(({ client }) => ensureJournal(client, database, functionsOf(ledgerOptions, markerOptions)))
+            .withSession(({ client }) =>
+              ensureJournal(client, database, functionsOf(ledgerOptions, markerOptions), { make }),
+            )
             .catch((error: unknown) => {
               prepared = null; // the next one tries again
               throw error;
@@ -131,6 +137,21 @@ export function createInstances({ config, env }: { config: Config; env?: NodeJS.
       const all = [...opened.values()].flatMap(({ pools }) => pools);
       opened.clear();
       await Promise.all(all.map((each) => each.close()));
+    },
+  };
+}
+
+/** A journal that somebody has dropped, or that a newer pg-unwind has remade, shows first as a name that some query misses. */
+function namingTheJournal(sessions: SessionPool, database: DatabaseName): SessionPool {
+  return {
+    ...sessions,
+    async withSession(work) {
+      try {
+        return await sessions.withSession(work);
+      } catch (error) {
+        if (!lacksJournal(error)) throw error;
+        throw await sessions.withSession(({ client }) => lackingJournal(client, database)).catch(() => error);
+      }
     },
   };
 }

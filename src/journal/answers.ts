@@ -18,6 +18,8 @@ export const Answer = {
   behind: 'UW008',
   /** Another workflow's run is open on the database. */
   claimed: 'UW009',
+  /** The journal has another version than the worker knows; it is the detail. */
+  version: 'UW010',
 } as const;
 export type Answer = (typeof Answer)[keyof typeof Answer];
 

@@ -6,6 +6,7 @@
 -- SQLSTATEs of our own, one per answer; src/journal/answers.ts has the same list.
 --   UW001 busy · UW002 already done · UW003 begun by an earlier attempt · UW004 dirty · UW005 stale attempt
 --   UW006 journal incomplete · UW007 the script ended its transaction · UW008 the journal is behind · UW009 claimed by another workflow
+--   UW010 the journal has another version than the worker
 
 create or replace function pgunwind.catalogs() returns oid[]
 language sql immutable set search_path = pg_catalog, pg_temp as $$
@@ -273,6 +274,7 @@ declare
   items jsonb;
   missing text[];
   unexpected text[];
+  lost jsonb;
   names text[];
   number bigint;
   long_ones bigint;
@@ -298,13 +300,16 @@ begin
   timeline := ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::integer;
   select max(v.timeline) into seen from pgunwind.server v where v.system_identifier = identifier;
   if seen is null and exists (select from pgunwind.server) then
-    reasons := reasons || jsonb_build_object('code', 'wrongServer', 'data', jsonb_build_object('kind', 'identifier', 'found', identifier));
+    reasons := reasons || jsonb_build_object('code', 'wrongServer', 'data', jsonb_build_object('kind', 'identifier', 'found', identifier,
+      'seen', (select string_agg(distinct v.system_identifier, ', ') from pgunwind.server v)));
   elsif seen > timeline then
     reasons := reasons || jsonb_build_object('code', 'wrongServer', 'data', jsonb_build_object('kind', 'timeline', 'found', timeline, 'seen', seen));
   elsif not exists (select from pgunwind.server v where v.system_identifier = identifier
                      and v.database = (select d.oid from pg_database d where d.datname = current_database()))
         and exists (select from pgunwind.server) then
-    reasons := reasons || jsonb_build_object('code', 'wrongServer', 'data', jsonb_build_object('kind', 'database'));
+    reasons := reasons || jsonb_build_object('code', 'wrongServer', 'data', jsonb_build_object('kind', 'database',
+      'found', (select d.oid from pg_database d where d.datname = current_database()),
+      'seen', (select string_agg(distinct v.database::text, ', ') from pgunwind.server v where v.system_identifier = identifier)));
   end if;
 
   -- Journal: a step that began and is not the one that comes next.
@@ -348,6 +353,9 @@ begin
      where s.state = 'started'
        and (s.run = p_run and s.seq = next_seq
             or s.migration = wanted.migration and s.direction = wanted.direction and s.script = wanted.script)
+    union
+    -- Named above already, as unfinished or failed.
+    select e ->> 'migration' from jsonb_array_elements(items) e
   ), wanted_now as (
     select b.id from unnest(run.base) b (id) where run.direction = 'up' or b.id not in (select d.migration from done d)
     union
@@ -358,10 +366,23 @@ begin
   select array(select w.id from wanted_now w except select t.id from there t except select u.migration from under_way u order by 1),
          array(select t.id from there t except select w.id from wanted_now w except select u.migration from under_way u order by 1)
     into missing, unexpected;
-  if cardinality(missing) > 0 or cardinality(unexpected) > 0 then
+  -- Steps on the way here that the ledger has and the journal has not: their rows were deleted, or somebody did them by hand.
+  -- (After a failover that lost commits both are behind, and agree.)
+  select jsonb_agg(jsonb_build_object('seq', p.seq, 'migration', p.migration) order by p.seq)
+    into lost
+    from pgunwind.plan_step p
+   where p.plan = run.plan and p.seq < next_seq and p.migration = any (missing || unexpected)
+     and not exists (select from pgunwind.step s where s.run = p_run and s.seq = p.seq);
+  if lost is not null then
+    missing := array(select m from unnest(missing) m except select l ->> 'migration' from jsonb_array_elements(lost) l order by 1);
+    unexpected := array(select m from unnest(unexpected) m except select l ->> 'migration' from jsonb_array_elements(lost) l order by 1);
+  end if;
+  if cardinality(missing) > 0 or cardinality(unexpected) > 0 or lost is not null then
     reasons := reasons || jsonb_build_object('code', 'unexpectedAppliedSet',
       'data', jsonb_build_object('missing', to_jsonb(missing[1:20]), 'unexpected', to_jsonb(unexpected[1:20]),
-                                 'missingCount', cardinality(missing), 'unexpectedCount', cardinality(unexpected)));
+                                 'missingCount', cardinality(missing), 'unexpectedCount', cardinality(unexpected),
+                                 'undone', array(select m from unnest(unexpected[1:20]) m where m = any (run.base)),
+                                 'unrecorded', lost));
   end if;
 
   -- Sessions: a lock that is not ours, an attempt that still lives, an index being built.
@@ -514,6 +535,39 @@ language sql volatile set search_path = pg_catalog, pg_temp as $$
   select pg_advisory_unlock(product_class, product_object), pg_advisory_unlock(1885828462, 0)
 $$;
 
+-- A worker that runs on while a newer one has brought the journal up to date: what it would write, this journal reads otherwise.
+create or replace function pgunwind.expect_version(p jsonb) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if (p ->> 'journal')::integer is distinct from pgunwind.version() then
+    raise exception 'the journal has version %', pgunwind.version() using errcode = 'UW010', detail = pgunwind.version();
+  end if;
+end
+$$;
+
+-- The journal's own word on what comes next: a step is carried out only if its row of the plan says the same.
+create or replace function pgunwind.planned_step(p_run uuid, p_seq integer, p jsonb) returns pgunwind.plan_step
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  run pgunwind.run;
+  wanted pgunwind.plan_step;
+begin
+  select * into run from pgunwind.run r where r.run = p_run;
+  if run.run is null or run.ended_at is not null then
+    raise exception 'it holds no open run %', p_run using errcode = 'UW006';
+  end if;
+  select * into wanted from pgunwind.plan_step q where q.plan = run.plan and q.seq = p_seq;
+  if wanted.plan is null then
+    raise exception 'pgunwind.plan_step has no row for it' using errcode = 'UW006';
+  end if;
+  if wanted.migration <> p ->> 'migration' or wanted.script <> p ->> 'script' or wanted.direction <> p ->> 'direction' then
+    raise exception 'its row of pgunwind.plan_step is not the one of the plan (% %)', wanted.migration, wanted.direction
+      using errcode = 'UW006';
+  end if;
+  return wanted;
+end
+$$;
+
 -- Promise 3: only the newest claim acts. The row stays share-locked to the end of the transaction, so that no newer token
 -- can be issued between this comparison and our commit.
 create or replace function pgunwind.hold_fence(p_token uuid) returns void
@@ -544,6 +598,7 @@ declare
   ledger text;
   verdict jsonb := nullif(p -> 'check', 'null');
 begin
+  perform pgunwind.expect_version(p);
   perform set_config('application_name', p ->> 'application', not several);
   perform pgunwind.take_locks(product_class, product_object, several); -- 1
   if several then
@@ -568,14 +623,7 @@ begin
   end if;
 
   perform pgunwind.hold_fence(p_token); -- 3
-  select q.* into wanted
-    from pgunwind.plan_step q
-    join pgunwind.run r on r.plan = q.plan and r.run = p_run and r.ended_at is null
-   where q.seq = p_seq;
-  if not found or wanted.migration <> p ->> 'migration' or wanted.script <> p ->> 'script'
-     or wanted.direction <> p ->> 'direction' then
-    raise exception 'the journal plans something else for step %', p_seq using errcode = 'UW006';
-  end if;
+  wanted := pgunwind.planned_step(p_run, p_seq, p);
   if p_seq > 1 and not exists (select from pgunwind.step s where s.run = p_run and s.seq = p_seq - 1 and s.state = 'done') then
     raise exception 'step % is not done', p_seq - 1 using errcode = 'UW008';
   end if;
@@ -589,7 +637,8 @@ begin
   end if;
   if verdict is null or not (verdict ->> 'clean')::boolean or (verdict ->> 'nextSeq')::integer <> p_seq
      or (verdict ->> 'at')::timestamptz not between clock_timestamp() - interval '10 seconds'
-                                                and clock_timestamp() + interval '1 second' then
+                                                and clock_timestamp() + interval '1 second'
+     or not pg_visible_in_snapshot(pgunwind.installed_by(), (verdict ->> 'snapshot')::pg_snapshot) then
     verdict := pgunwind.check(p_run, p_seq, product_class, product_object);
     if not (verdict ->> 'clean')::boolean then
       raise exception 'the database is dirty' using errcode = 'UW004', detail = (verdict -> 'reasons')::text;
@@ -747,6 +796,7 @@ declare
   wanted pgunwind.plan_step;
   verdict jsonb;
 begin
+  perform pgunwind.expect_version(p);
   perform set_config('application_name', p ->> 'application', false);
   perform pgunwind.take_locks((p ->> 'productClass')::integer, (p ->> 'productObject')::integer, true);
   perform pgunwind.take_locks((p ->> 'productClass')::integer, (p ->> 'productObject')::integer, false);
@@ -755,14 +805,7 @@ begin
     raise exception 'this step is done' using errcode = 'UW002', detail = row.result::text;
   end if;
   perform pgunwind.hold_fence((p ->> 'token')::uuid);
-  select q.* into wanted
-    from pgunwind.plan_step q
-    join pgunwind.run r on r.plan = q.plan and r.run = p_run and r.ended_at is null
-   where q.seq = p_seq;
-  if not found or wanted.migration <> p ->> 'migration' or wanted.script <> p ->> 'script'
-     or wanted.direction <> p ->> 'direction' then
-    raise exception 'the journal plans something else for step %', p_seq using errcode = 'UW006';
-  end if;
+  wanted := pgunwind.planned_step(p_run, p_seq, p);
   verdict := pgunwind.check(p_run, p_seq, (p ->> 'productClass')::integer, (p ->> 'productObject')::integer); -- 4
   if not (verdict ->> 'clean')::boolean then
     raise exception 'the database is dirty' using errcode = 'UW004', detail = (verdict -> 'reasons')::text;
@@ -859,6 +902,7 @@ begin
     perform pgunwind.take_locks(product_class, product_object, false);
   end if;
   -- Under the fence's row: of two workflows that claim at once, the second sees the first one's run.
+  insert into pgunwind.fence (one) values (true) on conflict do nothing; -- someone may have deleted it
   perform 1 from pgunwind.fence for update;
   if not take_over and exists (
        select from pgunwind.run r

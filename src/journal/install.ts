@@ -4,35 +4,36 @@ import type pg from 'pg';
 import { FailureType, UnwindError } from '../contract/errors.js';
 import { sendMessage } from '../postgres/message.js';
 import { sqlstateOf } from '../postgres/sqlstate.js';
+import { newerJournal, noJournal, readMeta } from './missing.js';
+import { JOURNAL_VERSION } from './version.js';
 
 const SCHEMA_SQL = readFileSync(new URL('./schema.sql', import.meta.url), 'utf8');
 const FUNCTIONS_SQL = readFileSync(new URL('./functions.sql', import.meta.url), 'utf8');
 
-/**
- * Of schema.sql and functions.sql: one more with every release that changes either, or workers of two releases would undo each
- * other's work. A journal of a higher number was written by a newer pg-unwind, and is left alone.
- */
-const JOURNAL_VERSION = 1;
+/** Each step compares it with its worker's: a worker that runs on meets the journal of a newer one (functions.sql, expect_version). */
+const VERSION_SQL = `create function pgunwind.version() returns integer language sql immutable as 'select ${JOURNAL_VERSION}';`;
 
 /**
  * Brings the schema `pgunwind` to this release's form, under our lock, in one transaction; one round trip when it is there.
  * @param ledgerSql the functions of the database's ledger and release marker (journal/ledgers).
- * @throws {UnwindError} InstanceBusy, InsufficientPrivileges, JournalIncomplete (written by a newer pg-unwind).
+ * @param make false: for a run that is under way. Where it finds no journal somebody has dropped it, or the connection leads to
+ *   another database, and nothing is made there.
+ * @throws {UnwindError} InstanceBusy, InsufficientPrivileges, JournalNewer, JournalIncomplete (there is none).
  */
-export async function ensureJournal(client: pg.ClientBase, database: string, ledgerSql: string): Promise<void> {
+export async function ensureJournal(
+  client: pg.ClientBase,
+  database: string,
+  ledgerSql: string,
+  { make } = { make: true },
+): Promise<void> {
   const wanted = createHash('sha256')
-    .update(`${JOURNAL_VERSION}\n${SCHEMA_SQL}\n${FUNCTIONS_SQL}\n${ledgerSql}`)
+    .update(`${JOURNAL_VERSION}\n${VERSION_SQL}\n${SCHEMA_SQL}\n${FUNCTIONS_SQL}\n${ledgerSql}`)
     .digest('hex');
   const found = await readMeta(client);
-  if (found.sources === wanted) return;
   const version = Number(found.version ?? 0);
-  if (version > JOURNAL_VERSION) {
-    throw new UnwindError(
-      FailureType.JournalIncomplete,
-      `The journal in "${database}" has version ${version}; this worker knows ${JOURNAL_VERSION}. It was written by a newer ` +
-        'pg-unwind. Nothing was changed. Run that version, or a newer one.',
-    );
-  }
+  if (version > JOURNAL_VERSION) throw newerJournal(database, version);
+  if (found.sources === wanted) return;
+  if (found.version === null && !make) throw noJournal(database);
   try {
     await sendMessage(
       client,
@@ -40,8 +41,10 @@ export async function ensureJournal(client: pg.ClientBase, database: string, led
 ${TAKE_LOCK}
 ${SCHEMA_SQL}
 ${DROP_FUNCTIONS}
+${VERSION_SQL}
 ${FUNCTIONS_SQL}
 ${ledgerSql}
+${OURS_TOO}
 insert into pgunwind.meta values ('version', '${JOURNAL_VERSION}'), ('sources', '${wanted}')
 on conflict (key) do update set value = excluded.value;
 commit;`,
@@ -61,6 +64,29 @@ begin
 end
 $$;`;
 
+/**
+ * The journal may be brought up to date in the middle of a run (a rolling deployment of workers). To the next check this
+ * transaction is one of the run's own, as if it had been part of its last step; else it would be somebody who changed the catalogs.
+ * A check that was made before it is not taken for a step that begins after it (begin_step).
+ */
+export const OURS_TOO = `do $$
+begin
+  execute format('create or replace function pgunwind.installed_by() returns xid8 language sql immutable as %L',
+                 format('select %L::xid8', pg_current_xact_id()));
+end
+$$;
+update pgunwind.step s
+   set xids = s.xids || pg_current_xact_id(),
+       delta = (select array_agg(d.n + c.n order by d.ord)
+                  from unnest(s.delta) with ordinality d (n, ord)
+                  join unnest(pgunwind.catalog_changes()) with ordinality c (n, ord) using (ord)),
+       counts = (select array_agg(d.n + c.n order by d.ord)
+                   from unnest(s.counts) with ordinality d (n, ord)
+                   join unnest(pgunwind.catalog_changes()) with ordinality c (n, ord) using (ord))
+  from (select l.run, max(l.seq) as seq from pgunwind.step l where l.state = 'done' group by l.run) last
+  join pgunwind.run r on r.run = last.run
+ where r.ended_at is null and s.run = last.run and s.seq = last.seq;`;
+
 /** Functions hold no data, and `create or replace` refuses another result type or parameter name: they are made anew. */
 const DROP_FUNCTIONS = `do $$
 declare
@@ -71,20 +97,6 @@ begin
   end loop;
 end
 $$;`;
-
-async function readMeta(client: pg.ClientBase): Promise<{ version: string | null; sources: string | null }> {
-  try {
-    const { rows } = await client.query<{ key: string; value: string }>(
-      '-- pg-unwind journal.read-meta\nselect key, value from pgunwind.meta',
-    );
-    const value = (key: string) => rows.find((row) => row.key === key)?.value ?? null;
-    return { version: value('version'), sources: value('sources') };
-  } catch (error) {
-    const sqlstate = sqlstateOf(error);
-    if (sqlstate === '42P01' || sqlstate === '3F000') return { version: null, sources: null };
-    throw error;
-  }
-}
 
 function asInstallFailure(error: unknown, database: string): unknown {
   const cause = error instanceof Error ? error.cause : undefined;

@@ -15,9 +15,6 @@ export interface StoredScript {
 /** A plan's scripts are a megabyte or two: over a slow line they take longer than a query of ours should. */
 const LARGE_MS = 100_000;
 
-const HAS_PLAN = `-- pg-unwind plans.has
-select exists (select from pgunwind.plan p where p.id = $1) as there`;
-
 const STORE_PLAN = `-- pg-unwind plans.store
 insert into pgunwind.plan (id, body) values ($1, $2) on conflict do nothing`;
 
@@ -25,23 +22,30 @@ const STORE_STEPS = `-- pg-unwind plans.store-steps
 insert into pgunwind.plan_step (plan, seq, leg, migration, name, direction, execution, script, ledger)
 select $1, s.seq, s.leg, s.migration, s.name, $2, s.execution, s.script, s.ledger
   from jsonb_to_recordset($3::jsonb) as s (seq integer, leg integer, migration text, name text, execution text, script text, ledger text)
-on conflict do nothing`;
+on conflict (plan, seq) do update
+   set leg = excluded.leg, migration = excluded.migration, name = excluded.name, direction = excluded.direction,
+       execution = excluded.execution, script = excluded.script, ledger = excluded.ledger
+ where (plan_step.leg, plan_step.migration, plan_step.name, plan_step.direction, plan_step.execution, plan_step.script, plan_step.ledger)
+       is distinct from
+       (excluded.leg, excluded.migration, excluded.name, excluded.direction, excluded.execution, excluded.script, excluded.ledger)`;
 
 const STORE_SCRIPTS = `-- pg-unwind plans.store-scripts
 insert into pgunwind.script (sha256, body, facts)
 select s.sha256, s.body, s.facts
   from jsonb_to_recordset($1::jsonb) as s (sha256 text, body text, facts jsonb)
-on conflict do nothing`;
+on conflict (sha256) do update set body = excluded.body, facts = excluded.facts
+ where (script.body, script.facts) is distinct from (excluded.body, excluded.facts)`;
 
-/** Writes the plan, this database's steps of it and their scripts: what any worker needs to carry it out. Idempotent. */
+/**
+ * Writes the plan, this database's steps of it and their scripts: what any worker needs to carry it out. Idempotent; of a plan
+ * that is there already, rows that somebody has deleted or changed are put right.
+ */
 export async function storePlan(
   client: pg.ClientBase,
   plan: Plan,
   database: DatabaseName,
   readScript: (sha256: string) => Promise<StoredScript>,
 ): Promise<void> {
-  const { rows } = await client.query<{ there: boolean }>(HAS_PLAN, [plan.id]);
-  if (rows[0]?.there === true) return;
   const steps = plan.legs.flatMap((leg, at) =>
     (leg.steps[database] ?? []).map(({ seq, migration, name, execution, script, ledger }) => ({
       seq,
@@ -104,7 +108,8 @@ export async function readScripts(
     throw new UnwindError(
       FailureType.JournalIncomplete,
       `A script in the journal of "${database}" (pgunwind.script ${script.sha256}) does not have the hash that it is stored under: it was ` +
-        'changed. Nothing was run. Restore that row from another database of the instance or from the catalog, then retry.',
+        `changed. Nothing was run. Restore its body from the catalog (scripts/${script.sha256}.sql), then send the update "retryStep"; or abort ` +
+        'this run and start again: the new one writes its scripts from the catalog.',
     );
   }
   return rows;

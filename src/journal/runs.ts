@@ -114,8 +114,9 @@ export interface FenceRow {
   readonly open: boolean;
 }
 
-export async function readFence(client: pg.ClientBase): Promise<FenceRow> {
-  return (await client.query<FenceRow>(FENCE)).rows[0] as FenceRow;
+/** Null where somebody has deleted the row: the next claim makes it anew. */
+export async function readFence(client: pg.ClientBase): Promise<FenceRow | null> {
+  return (await client.query<FenceRow>(FENCE)).rows[0] ?? null;
 }
 
 const YIELD = `-- pg-unwind runs.yield-claim

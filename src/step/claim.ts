@@ -108,6 +108,7 @@ function holdersOf(error: unknown): readonly LockHolder[] {
 
 async function refuseForeignClaim(client: pg.ClientBase, database: InstanceDatabase, order: ClaimOrder): Promise<void> {
   const fence = await readFence(client);
+  if (fence === null) return;
   const same = fence.namespace === order.owner.namespace && fence.workflowId === order.owner.workflowId;
   if (fence.run === null || !fence.open || same || order.takeOver) return;
   throw new UnwindError(

@@ -18,9 +18,10 @@ export interface InstanceDatabase {
   readonly lockTimeoutMs: number;
   /**
    * Brings the journal to this release's form, once in this process: a worker may take up a run that one of another release
-   * began. `again`: the journal is known to be gone (a database made anew). @throws {UnwindError} what ensureJournal throws.
+   * began. It is made only for a plan: `make`, with `anew` where it is known not to be there.
+   * @throws {UnwindError} what ensureJournal throws.
    */
-  prepare(options?: { readonly again: boolean }): Promise<void>;
+  prepare(options?: { readonly make: boolean; readonly anew: boolean }): Promise<void>;
 }
 
 export interface Script {

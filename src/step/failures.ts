@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { FailureType, UnwindError } from '../contract/errors.js';
 import { Answer, type LockHolder, type RawReason } from '../journal/answers.js';
+import { lacksJournal, newerJournal } from '../journal/missing.js';
 import { MessageError } from '../postgres/message.js';
 import { CANCELED, classify, sqlstateOf, TRANSIENT } from '../postgres/sqlstate.js';
 import { stale } from './fence.js';
@@ -49,12 +50,12 @@ export interface SqlFailure {
 
 /**
  * @param first the unit that the message began with.
- * @throws whatever is neither the server's answer nor a lost session: a cancellation, a fault of our own.
+ * @throws whatever is neither the server's answer nor a lost session: a cancellation, a fault of our own, a journal that is not there.
  */
 export function verdictOf(error: unknown, order: StepOrder, first: number): Verdict {
   if (error instanceof UnwindError) return failed(error, sqlOf(error.cause, order, first));
   const cause = error instanceof MessageError ? error.cause : error;
-  if (!isOfTheDriver(error, cause)) throw error;
+  if (!isOfTheDriver(error, cause) || lacksJournal(cause)) throw error;
   const completed = error instanceof MessageError ? error.completed : 0;
   const sqlstate = sqlstateOf(cause);
   if (!(cause instanceof pg.DatabaseError) || sqlstate === null) {
@@ -93,6 +94,8 @@ export function verdictOf(error: unknown, order: StepOrder, first: number): Verd
             'Abort this run and start again: the new one plans from journal and ledger.',
         ),
       );
+    case Answer.version:
+      return failed(newerJournal(order.database, Number(cause.detail)));
     case Answer.behind:
       return failed(
         new UnwindError(

@@ -56,6 +56,9 @@ const WORDS: Record<DirtyCode, Words> = {
       unexpected?: string[];
       missingCount?: number;
       unexpectedCount?: number;
+      /** Those of the unexpected that the run began with: undone since, or so the journal says. */
+      undone?: string[];
+      unrecorded?: { seq: number; migration: string }[] | null;
     };
     if (set.migration !== undefined) {
       return {
@@ -63,13 +66,38 @@ const WORDS: Record<DirtyCode, Words> = {
         remedy: `Somebody migrated this database since the plan was made (a restarted pod of another release?). Stop it, bring that migration back to "${set.expected}", ${RETRY}; or abort and start again.`,
       };
     }
+    const undone = set.undone ?? [];
+    const strange = (set.unexpected ?? []).filter((id) => !undone.includes(id));
+    const unrecorded = set.unrecorded ?? [];
     const parts = [
-      listOf('not applied, though the plan expects them to be', set.missing, set.missingCount),
-      listOf('applied, though the plan has undone or never met them', set.unexpected, set.unexpectedCount),
+      listOf('not applied, though this run has not undone them yet', set.missing, set.missingCount),
+      listOf('applied, though this run has undone them', undone, undone.length),
+      listOf(
+        'applied, though they were not when the plan was made',
+        strange,
+        (set.unexpectedCount ?? 0) - undone.length,
+      ),
+      listOf(
+        'done in the ledger, though the journal has no row of their steps',
+        unrecorded.map(({ seq, migration }) => `${migration} (step ${seq})`),
+        unrecorded.length,
+      ),
     ].filter((part) => part !== null);
+    const evidence = `the ledger's applied set is not the one of this point: ${parts.join('; ')}`;
+    if (unrecorded.length > 0) {
+      return {
+        evidence,
+        remedy:
+          'Rows of pgunwind.step were deleted, or somebody did these steps by hand. Make sure that the ledger tells the truth about the ' +
+          'schema, abort this run, and start again: the new one plans from the ledger.',
+      };
+    }
     return {
-      evidence: `the ledger's applied set is not the one of this point: ${parts.join('; ')}`,
-      remedy: `Somebody migrated this database since the plan was made (a restarted pod of another release?). Stop it, bring the listed migrations back, ${RETRY}; or abort and start a run that plans from what is there.`,
+      evidence,
+      remedy:
+        'Somebody migrated this database or edited its ledger since the plan was made (a restarted pod of another release?). Stop it. ' +
+        `Where only the ledger is wrong, correct its row, ${RETRY}. Where the schema was changed too, abort this run and start again: the new ` +
+        'one plans from the ledger.',
     };
   },
   unknownAppliedId(data) {
@@ -83,7 +111,7 @@ const WORDS: Record<DirtyCode, Words> = {
       rows: { catalog: string; name: string | null; relation: string | null }[];
       counts: { catalog: string; expected: number; found: number }[];
     };
-    const objects = [...new Set(rows.map((row) => describeRow(row)))];
+    const objects = objectsOf(rows);
     const parts = [
       objects.length > 0 ? `changed or made: ${objects.slice(0, 10).join(', ')}` : null,
       counts.length > 0
@@ -92,7 +120,9 @@ const WORDS: Record<DirtyCode, Words> = {
     ].filter((part) => part !== null);
     return {
       evidence: `someone else changed the schema since the last check (${parts.join('; ')})`,
-      remedy: `Find out who (a deployment, a person, a cron job), stop it, and abort this run; put back what the plan's next steps rely on, then start again: the new run counts from what is there.`,
+      remedy:
+        `Find out who (a deployment, a person, a cron job) and stop it. What was only added: drop it again, ${RETRY}. Otherwise abort this run, ` +
+        "put back what the plan's next steps rely on, and start again: the new run counts from what is there.",
     };
   },
   invalidIndex(data) {
@@ -129,11 +159,13 @@ const WORDS: Record<DirtyCode, Words> = {
       server.kind === 'timeline'
         ? `this server is on timeline ${String(server.found)}, the run has seen ${String(server.seen)}: it is an old primary`
         : server.kind === 'identifier'
-          ? `this is another cluster (system identifier ${String(server.found)}) than the one the run began on`
-          : 'this is another database of the cluster than the one the run began on (a restored copy?)';
+          ? `this is another cluster (system identifier ${String(server.found)}) than the one the run began on (${String(server.seen)})`
+          : `this is another database of the cluster (oid ${String(server.found)}) than the one the run began on (oid ${String(server.seen)}): a restored copy?`;
     return {
       evidence,
-      remedy: 'Correct the connection reference of this database, then send the update "retryStep"; or abort.',
+      remedy:
+        'Let the connection reference of this database lead to the server and database of before, then send the update "retryStep". If the ' +
+        'instance shall go on here (a restored copy, a new server), abort this run and start again: the new one plans from what is there.',
     };
   },
   standby() {
@@ -170,6 +202,18 @@ function describeRow(row: { catalog: string; name: string | null; relation: stri
   return row.name === null || kind === 'class'
     ? `${kind === 'class' ? 'relation' : kind} ${row.relation}`
     : `${kind} ${row.relation}.${row.name}`;
+}
+
+type ChangedRow = Parameters<typeof describeRow>[0];
+
+/** Toast tables and row types come and go with their table, whose name is enough. */
+function objectsOf(rows: readonly ChangedRow[]): string[] {
+  const own = rows.filter(
+    ({ catalog, name, relation }) =>
+      !(relation ?? '').startsWith('pg_toast.') &&
+      !(catalog === 'pg_type' && (relation !== null || (name ?? '').startsWith('_'))),
+  );
+  return [...new Set((own.length > 0 ? own : rows).map(describeRow))];
 }
 
 export function describeHolder(holder: LockHolder): string {

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import type { Unit } from '../contract/script.js';
 import type { RawCheck } from '../journal/answers.js';
+import { JOURNAL_VERSION } from '../journal/version.js';
 import { applicationName } from './fence.js';
 import type { StepOrder } from './order.js';
 
@@ -35,6 +36,7 @@ function common(order: StepOrder, lock: LockKey): Record<string, unknown> {
     seq: order.seq,
     token: order.token,
     attempt: order.attempt,
+    journal: JOURNAL_VERSION,
     application: applicationName(order.token, order.attempt, order.seq),
     migration: order.migration,
     direction: order.direction,

@@ -53,7 +53,7 @@ describe('the journal', () => {
   test('one that a newer release wrote is left alone', async () => {
     await install();
     await database.query(`update pgunwind.meta set value = case key when 'version' then '999' else 'newer' end`);
-    await expect(install()).rejects.toMatchObject({ type: FailureType.JournalIncomplete });
+    await expect(install()).rejects.toMatchObject({ type: FailureType.JournalNewer, details: { version: 999 } });
   });
 
   test('two workers that install it at once do not get into each other’s way', async () => {

@@ -47,6 +47,8 @@ export interface TestEngine extends Pick<Engine, 'plan' | 'check'> {
   logged(): string;
   /** `input` as the command line would give it; `instance` in it names the workflow unless `workflowId` does. */
   start(type: 'downgrade' | 'upgrade', input: unknown, options?: StartOptions): Promise<TestRun>;
+  /** Another worker in place of this one, as after a deployment: nothing is remembered but what Temporal and the databases hold. */
+  restart(): Promise<void>;
   /** Stops the worker as a deployment does, with all its sessions. Runs stay where they are. Idempotent. */
   close(): Promise<void>;
 }
@@ -87,20 +89,28 @@ export async function openTestEngine(options: TestEngineOptions): Promise<TestEn
   const native = await NativeConnection.connect({ address, grpcCompression: { codec: 'none' } });
   const client = new Client({ connection, namespace, identity: 'pg-unwind-test' });
   const { missing } = await registeredSearchAttributes(connection, namespace);
-  const { close, ...activities } = createActivities({ config, log, searchAttributes: missing.length === 0, env });
   const taskQueue = `test-${randomUUID()}`;
-  const worker = await Worker.create({
-    connection: native,
-    namespace,
-    taskQueue,
-    identity: 'pg-unwind-test',
-    workflowBundle: await workflowBundle(),
-    activities,
-    maxHeartbeatThrottleInterval: '100ms',
-    stickyQueueScheduleToStartTimeout: '500ms',
-    ...options.worker,
-  });
-  const running = worker.run();
+  const work = async () => {
+    const { close, ...activities } = createActivities({ config, log, searchAttributes: missing.length === 0, env });
+    const worker = await Worker.create({
+      connection: native,
+      namespace,
+      taskQueue,
+      identity: 'pg-unwind-test',
+      workflowBundle: await workflowBundle(),
+      activities,
+      maxHeartbeatThrottleInterval: '100ms',
+      stickyQueueScheduleToStartTimeout: '500ms',
+      ...options.worker,
+    });
+    const running = worker.run();
+    return async () => {
+      if (worker.getState() === 'RUNNING') worker.shutdown();
+      await running.catch(() => undefined);
+      await close();
+    };
+  };
+  let stop = await work();
   const engine = createEngine({ config, env });
   let closed: Promise<void> | null = null;
 
@@ -122,11 +132,14 @@ export async function openTestEngine(options: TestEngineOptions): Promise<TestEn
       });
       return runOf(handle, id);
     },
+    async restart() {
+      await stop();
+      stop = await work();
+    },
     close() {
       closed ??= (async () => {
-        if (worker.getState() === 'RUNNING') worker.shutdown();
-        await running.catch(() => undefined);
-        await Promise.all([close(), engine.close()]);
+        await stop();
+        await engine.close();
         await native.close();
         await connection.close();
       })();

@@ -4,11 +4,13 @@ import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
 import { asFailure } from '../../../src/activities/failure.js';
 import { FailureType, UnwindError } from '../../../src/contract/errors.js';
+import { newerJournal } from '../../../src/journal/missing.js';
 import { MessageError } from '../../../src/postgres/message.js';
 
 const log = pino({ level: 'silent' });
 const idle = new AbortController().signal;
-const fail = (error: unknown, signal = idle) => asFailure(error, 'checkDirty', log, signal) as ApplicationFailure;
+const fail = (error: unknown, signal = idle, attempt = 1) =>
+  asFailure(error, 'checkDirty', log, signal, attempt) as ApplicationFailure;
 
 function databaseError(sqlstate: string, message = 'Key (email)=(eve@example.org) already exists'): pg.DatabaseError {
   return Object.assign(new pg.DatabaseError(message, message.length, 'error'), { code: sqlstate });
@@ -25,6 +27,14 @@ describe('what an activity tells Temporal', () => {
     ['a check that a DBA cancelled', databaseError('57014')],
   ])('%s is tried again', (_, error) => {
     expect(fail(error)).toMatchObject({ type: FailureType.DatabaseUnreachable, nonRetryable: false });
+  });
+
+  test('a journal of a newer pg-unwind is left to newer workers for a minute, then parks', () => {
+    const newer = newerJournal('frontend', 7);
+    const waits = (attempt: number) => !fail(newer, idle, attempt).nonRetryable;
+    expect([waits(1), waits(11), waits(12)]).toEqual([true, true, false]);
+    expect(fail(newer)).toMatchObject({ type: FailureType.JournalNewer, details: [{ version: 7, known: 1 }] });
+    expect(fail(newer).message).toContain('has version 7, this worker knows version 1');
   });
 
   test('an error of our own query that a repeat cannot cure parks, and holds no row', () => {
