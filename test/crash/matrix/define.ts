@@ -1,0 +1,68 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { repository } from '../../support/shared.js';
+import { openBench, type Bench, type TemporalAddress } from './bench.js';
+import { columns } from './points.js';
+import { runRow, type CellOutcome, type Row } from './row.js';
+
+/** Servers that a row has for itself: its fault is theirs. */
+export interface RowServers {
+  readonly temporal: TemporalAddress;
+  close(): Promise<void>;
+}
+
+export interface RowDefinition {
+  readonly row: (own: RowServers | null) => Row;
+  readonly name: string;
+  /** Null: the shared Temporal server. */
+  readonly servers?: (bench: Bench) => Promise<RowServers>;
+  /** A Postgres of its own, where the fault is the server's. */
+  readonly bench?: () => Promise<Bench>;
+}
+
+/** Seconds: fifteen runs to their points on two busy cores, the fault, and the way to the end. */
+const ROW_WITHIN_MS = 240_000;
+
+/** One test for each cell. A row's fault strikes all its cells at once, before the first of its tests. */
+export function defineRows(definitions: readonly RowDefinition[]): void {
+  let shared: Bench | null = null;
+  beforeAll(async () => {
+    const { build } = (await import(pathToFileURL(path.join(repository, 'scripts', 'build.mjs')).href)) as {
+      build: () => Promise<boolean>;
+    };
+    await build();
+    if (definitions.some((definition) => definition.bench === undefined)) shared = await openBench();
+  });
+  afterAll(async () => shared?.close());
+
+  describe.each(definitions)('$name', (definition) => {
+    let outcomes: readonly CellOutcome[] = [];
+    beforeAll(async () => {
+      const bench = definition.bench === undefined ? (shared as Bench) : await definition.bench();
+      const own = (await definition.servers?.(bench)) ?? null;
+      try {
+        outcomes = await runRow(bench, own?.temporal ?? inject('temporal'), definition.row(own));
+        report(definition.name, outcomes);
+      } finally {
+        await own?.close();
+        if (bench !== shared) await bench.close();
+      }
+    }, ROW_WITHIN_MS);
+
+    test.each(columns().map(({ name }) => name))('%s', (column) => {
+      const outcome = outcomes.find((it) => it.column === column);
+      expect(outcome?.red, 'what is wrong').toEqual([]);
+      expect(outcome?.recoveryMs, 'the journal went forward, or a question was asked, after the fault').not.toBeNull();
+    });
+  });
+}
+
+/** For scripts/test-crash.mjs, which makes docs/crash-matrix.md of it. */
+function report(row: string, outcomes: readonly CellOutcome[]): void {
+  const folder = process.env['PG_UNWIND_CRASH_REPORT'];
+  if (!folder) return;
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(path.join(folder, `${row.replaceAll(/[^a-z0-9]+/gi, '-')}.json`), JSON.stringify(outcomes));
+}

@@ -1,0 +1,196 @@
+import { randomBytes } from 'node:crypto';
+import { until } from '../../support/until.js';
+import { openSite, type Bench, type InstanceDatabases, type Site, type Station, type TemporalAddress } from './bench.js';
+import {
+  drive,
+  fingerprintOf,
+  leftOn,
+  problemsOf,
+  recoveredAt,
+  startRun,
+  type Answer,
+  type Course,
+  type Question,
+} from './cell.js';
+import { columns, setTrap, type Column, type Trap } from './points.js';
+import { DATABASES, type DatabaseName } from './product.js';
+
+export interface Cell {
+  readonly column: Column;
+  readonly instance: string;
+  readonly databases: InstanceDatabases;
+  readonly url: string;
+  readonly trap: Trap;
+  /** Of migrations that the row's fault applied again: their downs take effect once more. */
+  readonly again: number[];
+}
+
+export interface RowContext {
+  readonly bench: Bench;
+  readonly site: Site;
+  readonly cells: readonly Cell[];
+  /** The worker that stands in all cells at once. */
+  readonly first: Station;
+  /** Another worker on the same task queue. */
+  second(): Promise<Station>;
+  /** Opens the traps, each once another attempt stands there too or the old one is gone; messages pass or are lost. */
+  open(how?: 'lose'): Promise<void>;
+  /** Now: what comes later is the recovery. */
+  mark(): void;
+}
+
+/** One fault, on all columns at once: fifteen instances stand at their points when it comes. */
+export interface Row {
+  readonly name: string;
+  /** Brings the fault, and whatever an operator or a supervisor would do about it without being asked. */
+  readonly fault: (context: RowContext) => Promise<void>;
+  /** Before the runs start: faults that need something prepared. */
+  readonly prepare?: (context: { bench: Bench; site: Site; instances: readonly InstanceDatabases[] }) => Promise<void>;
+  /** Beside the workflows, once they are over. */
+  readonly after?: (context: RowContext) => Promise<void>;
+  /** The questions that the design foresees in a cell; by default only the one about an opaque step that died half-way. */
+  readonly foresees?: (column: Column, question: Question) => Answer | null;
+  /** The row's faults leave the opaque step alone, so nothing has to be asked. */
+  readonly spares?: boolean;
+  readonly startsAgain?: boolean;
+  /** Seconds for the whole row after the fault. */
+  readonly within?: number;
+}
+
+export interface CellOutcome {
+  readonly row: string;
+  readonly column: string;
+  readonly red: readonly string[];
+  readonly questions: readonly Question[];
+  readonly starts: number;
+  /** From the fault until the journal goes forward again, or the question is asked. Milliseconds. */
+  readonly recoveryMs: number | null;
+}
+
+const TO_THE_POINTS_MS = 90_000;
+
+export async function runRow(bench: Bench, temporal: TemporalAddress, row: Row): Promise<readonly CellOutcome[]> {
+  const tag = randomBytes(3).toString('hex');
+  const all = columns();
+  const names = [...all.map((_, at) => `c${tag}-${at + 1}`), `c${tag}-undisturbed`];
+  const instances = Object.fromEntries(
+    await Promise.all(names.map(async (name) => [name, await bench.createInstance(name.replaceAll('-', '_'))] as const)),
+  );
+  const site = await openSite(bench, temporal, instances);
+  const traps: Trap[] = [];
+  try {
+    const first = await site.startStation('first');
+    await row.prepare?.({ bench, site, instances: Object.values(instances) });
+    const undisturbed = await runUndisturbed(bench, site, names.at(-1) as string);
+    const cells: Cell[] = [];
+    for (const [at, column] of all.entries()) {
+      const instance = names[at] as string;
+      const databases = instances[instance] as InstanceDatabases;
+      const url = bench.url(databases.frontend);
+      const trap = await setTrap(column, databases.frontend, url, first.postgres);
+      traps.push(trap);
+      cells.push({ column, instance, databases, url, trap, again: [] });
+    }
+    await Promise.all(cells.map(({ instance }) => startRun(site, instance)));
+    await Promise.all(cells.map(atItsPoint));
+
+    let marked = Date.now();
+    const context: RowContext = {
+      bench,
+      site,
+      cells,
+      first,
+      second: () => site.startStation('second'),
+      open: async (how) => void (await Promise.all(cells.map((cell) => openInTime(cell, how)))),
+      mark: () => (marked = Date.now()),
+    };
+    await row.fault(context);
+    const deadline = marked + (row.within ?? 90) * 1_000;
+    const courses = await Promise.all(
+      cells.map(({ instance, column }) =>
+        drive(
+          site,
+          bench,
+          instance,
+          { answer: (question) => answerOf(row, column, question), startsAgain: row.startsAgain ?? false },
+          deadline,
+        ),
+      ),
+    );
+    await row.after?.(context);
+    return await Promise.all(
+      cells.map((cell, at) => outcomeOf(bench, row, cell, courses[at] as Course, undisturbed, marked)),
+    );
+  } finally {
+    for (const trap of traps) await trap.open('lose');
+    await site.close();
+    for (const databases of Object.values(instances)) await bench.dropInstance(databases).catch(() => undefined);
+  }
+}
+
+async function runUndisturbed(bench: Bench, site: Site, instance: string) {
+  const databases = site.instances[instance] as InstanceDatabases;
+  await startRun(site, instance);
+  const course = await drive(site, bench, instance, { answer: () => null, startsAgain: false }, Date.now() + 60_000);
+  if (course.red !== null) throw new Error(`The undisturbed run: ${course.red}`);
+  const prints = await Promise.all(DATABASES.map(async (name) => [name, await fingerprintOf(bench, databases[name])]));
+  return Object.fromEntries(prints) as Record<DatabaseName, Awaited<ReturnType<typeof fingerprintOf>>>;
+}
+
+async function atItsPoint({ column, trap }: Cell): Promise<void> {
+  await until(() => trap.isReached(), {
+    within: TO_THE_POINTS_MS,
+    every: 100,
+    describe: `a run that stands at "${column.name}"`,
+  });
+}
+
+/** A trap in the server opens when an attempt other than the one that was hit stands in it, or nobody does any more. */
+async function openInTime({ trap }: Cell, how?: 'lose'): Promise<void> {
+  if (trap.inServer) {
+    const before = await trap.waiter().catch(() => null);
+    await until(async () => (await trap.waiter()) !== before || before === null, {
+      within: 20_000,
+      every: 50,
+      describe: 'the trap to change hands',
+    }).catch(() => undefined); // an orphan that outlives its worker: opened all the same, and it may finish
+  }
+  await trap.open(how);
+}
+
+function answerOf(row: Row, column: Column, question: Question): Answer | null {
+  if (column.asks && row.spares !== true && question.failure === 'StepUndecided') return 'settleAndRestart';
+  return row.foresees?.(column, question) ?? null;
+}
+
+async function outcomeOf(
+  bench: Bench,
+  row: Row,
+  cell: Cell,
+  course: Course,
+  undisturbed: Awaited<ReturnType<typeof runUndisturbed>>,
+  fault: number,
+): Promise<CellOutcome> {
+  const red: string[] = course.red === null ? [] : [course.red];
+  if (course.red === null) {
+    red.push(...(await problemsOf(bench, cell.databases, { undisturbed, again: cell.again })));
+    let left: readonly string[] = [];
+    await until(async () => (left = await leftOn(bench, cell.databases)).length === 0, {
+      within: 5_000,
+      describe: 'nothing left',
+    }).catch(() => red.push(`left on the server: ${left.join(' ')}`));
+    if (cell.column.asks && row.spares !== true && course.questions.length === 0) {
+      red.push('an opaque step died half-way, and nobody was asked');
+    }
+  }
+  const recovered = await recoveredAt(bench, cell.databases, fault).catch(() => null);
+  const moments = [recovered, course.questions[0]?.at].filter((at) => at !== null && at !== undefined && at > fault);
+  return {
+    row: row.name,
+    column: cell.column.name,
+    red,
+    questions: course.questions,
+    starts: course.starts,
+    recoveryMs: moments.length === 0 ? null : Math.round(Math.min(...(moments as number[])) - fault),
+  };
+}
