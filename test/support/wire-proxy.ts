@@ -35,6 +35,8 @@ export interface Proxy {
   refuse(on: boolean): void;
   /** A black hole: connections stay, new ones are accepted, and nothing passes, in either direction; off: all that waits passes. */
   stall(on: boolean): void;
+  /** The connections of now go silent for good, as after a lost NAT entry; new ones work. */
+  silence(): void;
   /** Where new connections lead from now on. */
   retarget(port: number): void;
   connections(): number;
@@ -129,6 +131,9 @@ export async function startProxy({ port: target, wire }: ProxyOptions): Promise<
     stall(on) {
       stalled = on;
       for (const connection of connections) setStalled(connection, on);
+    },
+    silence() {
+      for (const connection of connections) setStalled(connection, true);
     },
     retarget(next) {
       targetPort = next;

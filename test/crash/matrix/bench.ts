@@ -25,6 +25,8 @@ const SHUTDOWN_GRACE = 2;
 
 const ROLE = 'crash_owner';
 
+export const SERVER_SETTINGS = { max_connections: 600 } as const;
+
 export interface TemporalAddress {
   readonly address: string;
   readonly namespace: string;
@@ -32,7 +34,9 @@ export interface TemporalAddress {
 
 /** One Postgres with the template databases, and the compiled product: what the rows of one file share. */
 export interface Bench {
+  /** The server of now: a failover changes it. */
   readonly postgres: EmbeddedPostgres;
+  failOver(to: EmbeddedPostgres): void;
   readonly folder: string;
   /** Connection string as the owner. */
   url(database: string): string;
@@ -47,7 +51,7 @@ export type InstanceDatabases = Readonly<Record<DatabaseName, string>>;
 export async function openBench(options: { dataDir?: string } = {}): Promise<Bench> {
   const folder = await mkdtemp(path.join(tmpdir(), 'pg-unwind-crash-'));
   await chmod(folder, 0o755); // the server's user must get through to its data
-  const postgres = await startEmbeddedPostgres({ settings: { max_connections: 600 }, ...options });
+  let postgres = await startEmbeddedPostgres({ settings: SERVER_SETTINGS, ...options });
   try {
     await compileProduct(folder);
     await queryAt(postgres.superuserUrl, `create role ${ROLE} login password '${postgres.password}'`);
@@ -58,7 +62,12 @@ export async function openBench(options: { dataDir?: string } = {}): Promise<Ben
     throw error;
   }
   return {
-    postgres,
+    get postgres() {
+      return postgres;
+    },
+    failOver(to) {
+      postgres = to;
+    },
     folder,
     url: (database) => postgres.url(database, ROLE, postgres.password),
     async createInstance(name) {

@@ -13,14 +13,12 @@ export interface RowServers {
   close(): Promise<void>;
 }
 
-export interface RowDefinition {
-  readonly row: (own: RowServers | null) => Row;
-  readonly name: string;
-  /** Null: the shared Temporal server. */
-  readonly servers?: (bench: Bench) => Promise<RowServers>;
-  /** A Postgres of its own, where the fault is the server's. */
-  readonly bench?: () => Promise<Bench>;
-}
+export type RowDefinition = Row & {
+  /** A Temporal server for this row alone; the shared one without it. */
+  readonly ownTemporal?: () => Promise<RowServers>;
+  /** A Postgres for this row alone. */
+  readonly ownPostgres?: () => Promise<Bench>;
+};
 
 /** Seconds: fifteen runs to their points on two busy cores, the fault, and the way to the end. */
 const ROW_WITHIN_MS = 240_000;
@@ -33,17 +31,17 @@ export function defineRows(definitions: readonly RowDefinition[]): void {
       build: () => Promise<boolean>;
     };
     await build();
-    if (definitions.some((definition) => definition.bench === undefined)) shared = await openBench();
+    if (definitions.some((definition) => definition.ownPostgres === undefined)) shared = await openBench();
   });
   afterAll(async () => shared?.close());
 
   describe.each(definitions)('$name', (definition) => {
     let outcomes: readonly CellOutcome[] = [];
     beforeAll(async () => {
-      const bench = definition.bench === undefined ? (shared as Bench) : await definition.bench();
-      const own = (await definition.servers?.(bench)) ?? null;
+      const bench = definition.ownPostgres === undefined ? (shared as Bench) : await definition.ownPostgres();
+      const own = (await definition.ownTemporal?.()) ?? null;
       try {
-        outcomes = await runRow(bench, own?.temporal ?? inject('temporal'), definition.row(own));
+        outcomes = await runRow(bench, own?.temporal ?? inject('temporal'), definition);
         report(definition.name, outcomes);
       } finally {
         await own?.close();

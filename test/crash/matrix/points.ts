@@ -22,7 +22,8 @@ export interface Column {
     | { readonly kind: 'asleep'; readonly seconds: number };
 }
 
-const begins = (step: number) => (text: string) => text.includes('begin_step') && text.includes(`"migration":"${step}"`);
+export const begins = (step: number) => (text: string) =>
+  text.includes('begin_step') && text.includes(`"migration":"${step}"`);
 const sent = (step: number) => ({
   kind: 'message' as const,
   side: 'client' as const,
@@ -83,6 +84,13 @@ export function columns(): readonly Column[] {
       },
     },
   ];
+}
+
+/** Where another attempt at the column's step, or the same attempt of another worker, arrives. */
+export function arrivalAt({ name, step }: Column): (message: WireMessage) => boolean {
+  if (name.startsWith('release marker')) return ({ side, text }) => side === 'client' && closesLeg(text);
+  const arrives = begins(step);
+  return ({ side, text }) => side === 'client' && arrives(text);
 }
 
 /** A column set up in one database. */

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { until } from '../../support/until.js';
-import { openSite, type Bench, type InstanceDatabases, type Site, type Station, type TemporalAddress } from './bench.js';
+import { HEARTBEAT_TIMEOUT, openSite, type Bench, type InstanceDatabases, type Site, type Station, type TemporalAddress } from './bench.js';
 import {
   drive,
   fingerprintOf,
@@ -35,6 +35,8 @@ export interface RowContext {
   second(): Promise<Station>;
   /** Opens the traps, each once another attempt stands there too or the old one is gone; messages pass or are lost. */
   open(how?: 'lose'): Promise<void>;
+  /** Only those that stand in the server: messages wait on. */
+  openInServer(): Promise<void>;
   /** Now: what comes later is the recovery. */
   mark(): void;
 }
@@ -46,7 +48,9 @@ export interface Row {
   readonly fault: (context: RowContext) => Promise<void>;
   /** Before the runs start: faults that need something prepared. */
   readonly prepare?: (context: { bench: Bench; site: Site; instances: readonly InstanceDatabases[] }) => Promise<void>;
-  /** Beside the workflows, once they are over. */
+  /** While the runs are on their way to their points. */
+  readonly onTheWay?: (context: RowContext) => Promise<void>;
+  /** Once the runs are over. */
   readonly after?: (context: RowContext) => Promise<void>;
   /** The questions that the design foresees in a cell; by default only the one about an opaque step that died half-way. */
   readonly foresees?: (column: Column, question: Question) => Answer | null;
@@ -91,9 +95,6 @@ export async function runRow(bench: Bench, temporal: TemporalAddress, row: Row):
       traps.push(trap);
       cells.push({ column, instance, databases, url, trap, again: [] });
     }
-    await Promise.all(cells.map(({ instance }) => startRun(site, instance)));
-    await Promise.all(cells.map(atItsPoint));
-
     let marked = Date.now();
     const context: RowContext = {
       bench,
@@ -102,8 +103,14 @@ export async function runRow(bench: Bench, temporal: TemporalAddress, row: Row):
       first,
       second: () => site.startStation('second'),
       open: async (how) => void (await Promise.all(cells.map((cell) => openInTime(cell, how)))),
+      openInServer: async () => {
+        await Promise.all(cells.filter(({ trap }) => trap.inServer).map((cell) => openInTime(cell)));
+      },
       mark: () => (marked = Date.now()),
     };
+    await Promise.all(cells.map(({ instance }) => startRun(site, instance)));
+    await row.onTheWay?.(context);
+    await Promise.all(cells.map(atItsPoint));
     await row.fault(context);
     const deadline = marked + (row.within ?? 90) * 1_000;
     const courses = await Promise.all(
@@ -150,7 +157,7 @@ async function openInTime({ trap }: Cell, how?: 'lose'): Promise<void> {
   if (trap.inServer) {
     const before = await trap.waiter().catch(() => null);
     await until(async () => (await trap.waiter()) !== before || before === null, {
-      within: 20_000,
+      within: (HEARTBEAT_TIMEOUT + 3) * 1_000,
       every: 50,
       describe: 'the trap to change hands',
     }).catch(() => undefined); // an orphan that outlives its worker: opened all the same, and it may finish
