@@ -3,8 +3,8 @@ import { defineRows } from './matrix/define.js';
 defineRows([
   {
     name: 'kill -9 the worker',
-    async fault({ first, second, mark, open }) {
-      await second(); // it waits for work when the first one dies
+    rival: true,
+    async fault({ first, mark, open }) {
       mark();
       await first.worker.kill();
       await open(); // what the dead worker had sent is still on its way

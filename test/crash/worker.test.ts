@@ -1,4 +1,4 @@
-import type { Hold } from '../support/wire-proxy.js';
+import type { Station } from './matrix/bench.js';
 import { defineRows } from './matrix/define.js';
 import { arrivalAt } from './matrix/points.js';
 import { until } from '../support/until.js';
@@ -6,8 +6,8 @@ import { until } from '../support/until.js';
 defineRows([
   {
     name: 'SIGTERM the worker',
-    async fault({ first, second, mark, open }) {
-      await second();
+    rival: true,
+    async fault({ first, mark, open }) {
       mark();
       const stopped = first.worker.terminate();
       await open();
@@ -16,8 +16,8 @@ defineRows([
   },
   {
     name: 'freeze the worker past every timeout, thaw it when another has ended the work',
-    async fault({ first, second, mark, openInServer }) {
-      await second();
+    rival: true,
+    async fault({ first, mark, openInServer }) {
       mark();
       first.worker.freeze();
       await openInServer();
@@ -30,28 +30,30 @@ defineRows([
   },
   {
     name: 'two workers race for the same step',
+    rival: true,
     async fault({ first, second, cells, mark, openInServer }) {
-      const rival = await second();
-      const arrivals: readonly Hold[] = cells.map(({ column, databases }) =>
-        rival.postgres.hold({ database: databases.frontend, when: arrivalAt(column) }),
-      );
+      const rival = second as Station;
+      // The one that sleeps needs no meeting: its second attempt comes while it does.
+      const meetings = cells
+        .filter(({ column }) => column.at.kind !== 'asleep')
+        .map(({ column, databases, trap }) => ({
+          name: column.name,
+          trap,
+          arrival: rival.postgres.hold({ database: databases.frontend, when: arrivalAt(column) }),
+        }));
       mark();
       // The first one goes on with its work; Temporal, which does not hear from it, gives the step to the second too.
       first.temporal.refuse(true);
       first.temporal.cut();
-      await Promise.all([
-        openInServer(),
-        ...cells.map(async ({ trap, column }, at) => {
-          if (trap.inServer) return;
-          const arrival = arrivals[at] as Hold;
-          await until(() => arrival.isReached(), { within: 30_000, describe: `the rival at "${column.name}"` });
-          await trap.open();
-        }),
-        ...arrivals.map(async (arrival) => {
-          await until(() => arrival.isReached(), { within: 30_000, describe: 'the rival' });
+      const opened = openInServer();
+      await Promise.all(
+        meetings.map(async ({ name, trap, arrival }) => {
+          await until(() => arrival.isReached(), { within: 30_000, describe: `the rival at "${name}"` });
+          if (!trap.inServer) await trap.open();
           arrival.release();
         }),
-      ]);
+      );
+      await opened;
     },
     async after({ first }) {
       first.temporal.refuse(false);

@@ -31,8 +31,8 @@ export interface RowContext {
   readonly cells: readonly Cell[];
   /** The worker that stands in all cells at once. */
   readonly first: Station;
-  /** Another worker on the same task queue. */
-  second(): Promise<Station>;
+  /** Another worker on the same task queue, ready before the fault; only for rows with `rival`. */
+  readonly second: Station | null;
   /** Opens the traps, each once another attempt stands there too or the old one is gone; messages pass or are lost. */
   open(how?: 'lose'): Promise<void>;
   /** Only those that stand in the server: messages wait on. */
@@ -46,6 +46,8 @@ export interface Row {
   readonly name: string;
   /** Brings the fault, and whatever an operator or a supervisor would do about it without being asked. */
   readonly fault: (context: RowContext) => Promise<void>;
+  /** A second worker waits for work when the fault comes. */
+  readonly rival?: boolean;
   /** Before the runs start: faults that need something prepared. */
   readonly prepare?: (context: { bench: Bench; site: Site; instances: readonly InstanceDatabases[] }) => Promise<void>;
   /** While the runs are on their way to their points. */
@@ -95,22 +97,30 @@ export async function runRow(bench: Bench, temporal: TemporalAddress, row: Row):
       traps.push(trap);
       cells.push({ column, instance, databases, url, trap, again: [] });
     }
+    // The one that sleeps is started last: it has to sleep still when the fault comes.
+    const [late, early] = [cells.filter(sleeps), cells.filter((cell) => !sleeps(cell))];
+    let second: Station | null = null;
     let marked = Date.now();
     const context: RowContext = {
       bench,
       site,
       cells,
       first,
-      second: () => site.startStation('second'),
+      get second() {
+        return second;
+      },
       open: async (how) => void (await Promise.all(cells.map((cell) => openInTime(cell, how)))),
       openInServer: async () => {
         await Promise.all(cells.filter(({ trap }) => trap.inServer).map((cell) => openInTime(cell)));
       },
       mark: () => (marked = Date.now()),
     };
-    await Promise.all(cells.map(({ instance }) => startRun(site, instance)));
+    await Promise.all(early.map(({ instance }) => startRun(site, instance)));
     await row.onTheWay?.(context);
-    await Promise.all(cells.map(atItsPoint));
+    await Promise.all(early.map(atItsPoint));
+    await Promise.all(late.map(({ instance }) => startRun(site, instance)));
+    await Promise.all(late.map(atItsPoint));
+    if (row.rival === true) second = await site.startStation('second');
     await row.fault(context);
     const deadline = marked + (row.within ?? 90) * 1_000;
     const courses = await Promise.all(
@@ -143,6 +153,8 @@ async function runUndisturbed(bench: Bench, site: Site, instance: string) {
   const prints = await Promise.all(DATABASES.map(async (name) => [name, await fingerprintOf(bench, databases[name])]));
   return Object.fromEntries(prints) as Record<DatabaseName, Awaited<ReturnType<typeof fingerprintOf>>>;
 }
+
+const sleeps = ({ column }: Cell) => column.at.kind === 'asleep';
 
 async function atItsPoint({ column, trap }: Cell): Promise<void> {
   await until(() => trap.isReached(), {
