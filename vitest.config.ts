@@ -7,6 +7,9 @@ interface Tier {
   readonly testTimeout: number;
 }
 
+/** `npm test` keeps one row of the crash matrix; `npm run test:crash` runs it all (scripts/test-crash.mjs). */
+const crash = process.env['PG_UNWIND_CRASH'] === 'all' ? '**/*.test.ts' : 'kill.test.ts';
+
 /** style.md §4: a tier is a folder of test/. Timeouts are for two slow cores, not for a good day. */
 const tiers: readonly Tier[] = [
   { name: 'unit', servers: false, testTimeout: 20_000 },
@@ -26,7 +29,7 @@ export default defineConfig({
     projects: tiers.map(({ name, servers, testTimeout }) => ({
       test: {
         name,
-        include: [`test/${name}/**/*.test.ts`],
+        include: [`test/${name}/${name === 'crash' ? crash : '**/*.test.ts'}`],
         environment: 'node',
         pool: 'forks' as const,
         testTimeout,

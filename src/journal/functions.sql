@@ -253,12 +253,14 @@ end
 $$;
 
 -- Is the database what the journal says it must be? One statement, one snapshot, no writes.
--- `next_seq` is the step that would come next. The answer's `snapshot` and `counts` go into that step's row.
-create or replace function pgunwind.check(p_run uuid, next_seq integer, product_class integer, product_object integer)
+-- `asked_seq` is the step that the caller takes for the next one; the answer's `nextSeq` is the one that is: after a reset,
+-- Temporal's history is behind the journal. The answer's `snapshot` and `counts` go into that step's row.
+create or replace function pgunwind.check(p_run uuid, asked_seq integer, product_class integer, product_object integer)
 returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan as $$
 declare
   began timestamptz := clock_timestamp();
+  next_seq integer := asked_seq;
   run pgunwind.run;
   previous pgunwind.step;
   upcoming pgunwind.step;
@@ -291,9 +293,13 @@ begin
   if run.run is null then
     raise exception 'the journal holds no run %', p_run using errcode = 'UW006';
   end if;
+  select * into upcoming from pgunwind.step s where s.run = p_run and s.seq = next_seq;
+  if upcoming.state = 'done' then
+    select max(s.seq) + 1 into next_seq from pgunwind.step s where s.run = p_run and s.state = 'done';
+    select * into upcoming from pgunwind.step s where s.run = p_run and s.seq = next_seq;
+  end if;
   select * into wanted from pgunwind.plan_step p where p.plan = run.plan and p.seq = next_seq;
   select * into previous from pgunwind.step s where s.run = p_run and s.seq = next_seq - 1;
-  select * into upcoming from pgunwind.step s where s.run = p_run and s.seq = next_seq;
 
   -- The server: the same cluster and database, no older timeline.
   identifier := (select c.system_identifier::text from pg_control_system() c);
@@ -385,8 +391,18 @@ begin
                                  'unrecorded', lost));
   end if;
 
-  -- Sessions: a lock that is not ours, an attempt that still lives, an index being built.
+  -- Sessions: a lock that is not ours, an attempt that still lives, an index being built. An attempt of this run at the very
+  -- step that comes next is that step's business: it ends the session, or finds its work done.
   items := pgunwind.lock_holders(product_class, product_object);
+  if jsonb_array_length(items) > 0 then
+    select coalesce(jsonb_agg(h), '[]')
+      into items
+      from jsonb_array_elements(items) h
+     where split_part(h ->> 'application', ':', 4) is distinct from next_seq::text
+        or not exists (
+          select from pgunwind.issued i
+           where i.token::text = split_part(h ->> 'application', ':', 2) and i.run = p_run);
+  end if;
   if jsonb_array_length(items) > 0 then
     if exists (select from jsonb_array_elements(items) h where (h ->> 'issued')::boolean) then
       reasons := reasons || jsonb_build_object('code', 'earlierAttemptAlive', 'data', items);

@@ -33,7 +33,15 @@ export async function startWorkerProcess({ name, config, env }: WorkerProcessOpt
   const lines: string[] = [];
   const child = startOwnedProcess({
     command: process.execPath,
-    args: ['--enable-source-maps', path.join(repository, 'dist', 'cli.js'), 'worker', '--config', config, '--log', 'json'],
+    args: [
+      '--enable-source-maps',
+      path.join(repository, 'dist', 'cli.js'),
+      'worker',
+      '--config',
+      config,
+      '--log',
+      'json',
+    ],
     env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', NO_COLOR: '1', ...env },
     cwd: repository,
     stopWith: [

@@ -375,14 +375,32 @@ describe('indexes', () => {
 });
 
 describe('sessions and servers', () => {
-  test('an earlier attempt that still holds the lock is told from a stranger', async () => {
+  test('an earlier attempt at another step that still holds the lock is told from a stranger', async () => {
     staged = await stage(TWO, { setup: SETUP });
-    const ours = await openClient(staged.database, { application_name: applicationName(staged.token, 1, 1) });
+    const ours = await openClient(staged.database, { application_name: applicationName(staged.token, 1, 2) });
     clients.push(ours);
     await ours.query('select pg_advisory_lock(1885828462, 0)');
     const check = await staged.check(1);
     expect(codes(check)).toEqual(['earlierAttemptAlive']);
     expect(evidence(check)).toContain('pgu:');
+  });
+
+  test('an attempt at the very step that comes next is left to that step', async () => {
+    staged = await stage(TWO, { setup: SETUP });
+    const ours = await openClient(staged.database, { application_name: applicationName(staged.token, 1, 1) });
+    clients.push(ours);
+    await ours.query('select pg_advisory_lock(1885828462, 0)');
+    expect(codes(await staged.check(1))).toEqual([]);
+    expect((await staged.apply(1, { attempt: 2 })).outcome.how).toBe('ran'); // it has ended the other one's session
+  });
+
+  test('a caller that is behind the journal, as after a reset of its history, is told of the step that is next', async () => {
+    staged = await stage(TWO, { setup: SETUP });
+    await staged.apply(1);
+    const check = await staged.check(1);
+    expect(check).toMatchObject({ clean: true, nextSeq: 2 });
+    await staged.database.query('create table strange (id integer)');
+    expect(codes(await staged.check(1))).toEqual(['changedByOthers']);
   });
 
   test.each([

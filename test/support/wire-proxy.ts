@@ -210,7 +210,9 @@ function createDirection(
   const self: Direction = {
     take(bytes) {
       if (ended) return;
-      queue.push(...(read === null ? [{ side: 'client', type: '', text: '', query: '', bytes } as const] : read(bytes)));
+      queue.push(
+        ...(read === null ? [{ side: 'client', type: '', text: '', query: '', bytes } as const] : read(bytes)),
+      );
       flush();
     },
     stall(on) {

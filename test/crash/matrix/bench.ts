@@ -229,6 +229,13 @@ export async function withClient<T>(connectionString: string, work: (client: pg.
   }
 }
 
-export async function queryAt<R extends pg.QueryResultRow>(url: string, text: string, values: unknown[] = []): Promise<R[]> {
-  return withClient(url, async (client) => (await client.query<R>(text, values.length === 0 ? undefined : values)).rows);
+export async function queryAt<R extends pg.QueryResultRow>(
+  url: string,
+  text: string,
+  values: unknown[] = [],
+): Promise<R[]> {
+  return withClient(
+    url,
+    async (client) => (await client.query<R>(text, values.length === 0 ? undefined : values)).rows,
+  );
 }

@@ -2,11 +2,17 @@ import { inspect } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
 import { workflowIdOf } from '../../../src/contract/ids.js';
-import { QueryName, UpdateName, type Parked, type StatusReport, type UnwindReport } from '../../../src/contract/messages.js';
+import {
+  QueryName,
+  UpdateName,
+  type Parked,
+  type StatusReport,
+  type UnwindReport,
+} from '../../../src/contract/messages.js';
 import { diffFingerprints, describeDifference } from '../../../src/postgres/fingerprint-difference.js';
 import { readFingerprint, type Fingerprint } from '../../../src/postgres/fingerprint.js';
 import { queryAt, withClient, type Bench, type InstanceDatabases, type Site } from './bench.js';
-import { DATABASES, FROM, LEDGER_KEYS, TO, WITNESSED, type DatabaseName } from './product.js';
+import { DATABASES, LEDGER_KEYS, TO, WITNESSED, type DatabaseName } from './product.js';
 
 /** What a run asked of its operator: the failure, and the codes of a dirty database. */
 export interface Question {
@@ -38,7 +44,11 @@ export interface Course {
 const LOOK_MS = 250;
 const MAX_QUESTIONS = 20;
 
-export async function startRun(site: Site, instance: string, workflowId = workflowIdOf(instance)): Promise<WorkflowHandle> {
+export async function startRun(
+  site: Site,
+  instance: string,
+  workflowId = workflowIdOf(instance),
+): Promise<WorkflowHandle> {
   return site.client.workflow.start('downgrade', {
     taskQueue: site.taskQueue,
     workflowId,
@@ -126,7 +136,8 @@ async function questionOf(handle: WorkflowHandle): Promise<Question | null> {
   const status = await handle.query<StatusReport>(QueryName.status).catch(() => null);
   if (status === null) return null;
   const [parked] = status.parked as readonly (Parked | undefined)[];
-  if (status.state === 'awaitingApproval') return { failure: 'awaitingApproval', codes: [], message: '', at: Date.now() };
+  if (status.state === 'awaitingApproval')
+    return { failure: 'awaitingApproval', codes: [], message: '', at: Date.now() };
   if (status.state !== 'needsOperator' || parked === undefined) return null;
   return {
     failure: parked.failure,
@@ -202,7 +213,8 @@ export async function problemsOf(
         where l.success and l.up or l.success is not true order by 1`,
       [LEDGER_KEYS[name]],
     );
-    if (ledger.map(({ version }) => version).join() !== '1') say(`ledger: applied ${ledger.map(({ version }) => version).join(', ')}`);
+    if (ledger.map(({ version }) => version).join() !== '1')
+      say(`ledger: applied ${ledger.map(({ version }) => version).join(', ')}`);
 
     const journal = await queryAt<{ migration: string; direction: string; times: number }>(url, JOURNAL);
     const wanted = name === 'frontend' ? [2, 3, 4, 5, 6, 7, 8, 9, 10, 11] : [2, 3];
@@ -217,7 +229,10 @@ export async function problemsOf(
     if (name === 'frontend') {
       const [marker] = await queryAt<{ version: string }>(url, 'select version from versions');
       if (marker?.version !== '1.0.0') say(`release marker: ${marker?.version ?? 'none'}`);
-      const invalid = await queryAt<{ index: string }>(url, 'select indexrelid::regclass::text as index from pg_index where not indisvalid');
+      const invalid = await queryAt<{ index: string }>(
+        url,
+        'select indexrelid::regclass::text as index from pg_index where not indisvalid',
+      );
       if (invalid.length > 0) say(`invalid indexes: ${invalid.map(({ index }) => index).join(', ')}`);
     }
   }
@@ -263,8 +278,14 @@ async function evidence(site: Site, bench: Bench, instance: string): Promise<str
   for (const name of DATABASES) {
     const url = bench.postgres.url(databases[name]);
     parts.push(
-      await queryAt(url, `select seq, migration, state, unit, attempt, finished_at from pgunwind.step order by started_at desc limit 3`).catch(String),
-      await queryAt(url, `select at, seq, attempt, sqlstate, message from pgunwind.failure order by id desc limit 3`).catch(String),
+      await queryAt(
+        url,
+        `select seq, migration, state, unit, attempt, finished_at from pgunwind.step order by started_at desc limit 3`,
+      ).catch(String),
+      await queryAt(
+        url,
+        `select at, seq, attempt, sqlstate, message from pgunwind.failure order by id desc limit 3`,
+      ).catch(String),
       await queryAt(
         url,
         `select pid, application_name, state, wait_event, left(query, 60) as query from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`,

@@ -1,6 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { until } from '../../support/until.js';
-import { HEARTBEAT_TIMEOUT, openSite, type Bench, type InstanceDatabases, type Site, type Station, type TemporalAddress } from './bench.js';
+import {
+  HEARTBEAT_TIMEOUT,
+  openSite,
+  type Bench,
+  type InstanceDatabases,
+  type Site,
+  type Station,
+  type TemporalAddress,
+} from './bench.js';
 import {
   drive,
   fingerprintOf,
@@ -80,7 +88,9 @@ export async function runRow(bench: Bench, temporal: TemporalAddress, row: Row):
   const all = columns();
   const names = [...all.map((_, at) => `c${tag}-${at + 1}`), `c${tag}-undisturbed`];
   const instances = Object.fromEntries(
-    await Promise.all(names.map(async (name) => [name, await bench.createInstance(name.replaceAll('-', '_'))] as const)),
+    await Promise.all(
+      names.map(async (name) => [name, await bench.createInstance(name.replaceAll('-', '_'))] as const),
+    ),
   );
   const site = await openSite(bench, temporal, instances);
   const traps: Trap[] = [];
