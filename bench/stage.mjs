@@ -50,6 +50,7 @@ export async function stageSteps({ url, count, key, afresh = false }) {
     ledgerOptions,
     marker: null,
     lockTimeoutMs: DEFAULT_SETTINGS.lockTimeoutMs,
+    blockers: 'wait',
   };
   await withClient(url, async (client) => {
     await client.query(TABLE);
@@ -82,6 +83,7 @@ export async function stageSteps({ url, count, key, afresh = false }) {
       database: 'bench',
       direction: 'down',
       privileged: false,
+      terminateBlockers: false,
       token,
       attempt: 1,
     }),

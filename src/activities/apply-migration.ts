@@ -36,6 +36,7 @@ export function createApplyMigration({ instances, plans, verdicts, log }: Activi
           direction,
           execution: step.execution,
           privileged: step.privileged,
+          terminateBlockers: step.terminateBlockers,
           script,
           token,
           attempt,
@@ -49,6 +50,12 @@ export function createApplyMigration({ instances, plans, verdicts, log }: Activi
           working: () => {
             doing = 'running';
           },
+          ...(input.blockers === undefined ? {} : { blockers: input.blockers }),
+          onEnded: (who, words) =>
+            log.warn(
+              { instance, run, database: database.name, seq, migration, ended: who },
+              `${database.name} ${migration}: ended ${words}, which held a lock that the step needs`,
+            ),
           pause: (ms) => pause(ms, undefined, { signal }),
           signal,
         },

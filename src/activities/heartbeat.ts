@@ -7,7 +7,7 @@ import { Context } from '@temporalio/activity';
  */
 const HEARTBEAT_MS = 1_000;
 
-/** What Temporal shows of a pending activity: words of ours, never a name that the database or a script gave. */
+/** What Temporal shows of a pending activity: words of ours, names of tables, sessions and roles; never a row or a query's text. */
 export interface Beat {
   readonly doing: string;
   readonly seconds: number;

@@ -5,6 +5,7 @@ import { markerOf } from '../journal/ledgers/release-marker.js';
 import { sqlstateOf } from '../postgres/sqlstate.js';
 import type { InstanceDatabase } from '../step/database.js';
 import { behind, busy, stale } from '../step/fence.js';
+import { namingBlockers } from '../step/lock-waits.js';
 import type { ActivityDeps } from './deps.js';
 
 const CLOSE_LEG = `-- pg-unwind record-release.close-leg
@@ -21,6 +22,7 @@ interface Closed {
  */
 export function createRecordRelease({ instances, plans, log }: ActivityDeps): Activities['recordRelease'] {
   return async ({ instance, run, plan: planId, leg, tokens }) => {
+    const closing = { doing: 'Closing the release', tell: () => undefined };
     const { databases } = instances.open(instance);
     const plan = await plans.plan(databases[0] as InstanceDatabase, planId);
     const release = plan.legs[leg]?.release;
@@ -36,8 +38,10 @@ export function createRecordRelease({ instances, plans, log }: ActivityDeps): Ac
       const values = [run, leg, release, tokens[database.name] ?? null, marker, lock.classId, lock.objId];
       await database.prepare();
       try {
-        return await database.sessions.withSession(async ({ client }) => {
-          const { rows } = await client.query<{ closed: Closed }>(CLOSE_LEG, values);
+        return await database.sessions.withSession(async (session) => {
+          const { rows } = await namingBlockers(database, session, closing, () =>
+            session.client.query<{ closed: Closed }>(CLOSE_LEG, values),
+          );
           return (rows[0] as { closed: Closed }).closed;
         });
       } catch (error) {

@@ -144,7 +144,8 @@ function legTable(leg: PlannedLeg, colors: Terminal['colors']): string {
 
 function executionText(step: PlannedStep): string {
   const units = step.execution === 'segmented' ? ` ×${step.units}` : '';
-  return `${step.execution}${units}${step.privileged ? ' privileged' : ''}`;
+  const flags = `${step.privileged ? ' privileged' : ''}${step.terminateBlockers ? ' ends blockers' : ''}`;
+  return `${step.execution}${units}${flags}`;
 }
 
 function lossMarked(step: PlannedStep, colors: Terminal['colors']): string {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { BLOCKER_POLICIES } from '../contract/blockers.js';
 import { TASK_QUEUE } from '../contract/ids.js';
 import { connectionReferenceSchema } from './connection-reference.js';
 
@@ -64,7 +65,7 @@ const optionsSchema = z.strictObject({
   /** 0: no limit. A script that is cut off halfway and rolled back has only cost time. */
   statementTimeoutMs: milliseconds.default(0),
   /** What may be done about sessions that hold a lock which a step needs. */
-  blockers: z.enum(['wait', 'terminateIdle', 'terminate']).default('wait'),
+  blockers: z.enum(BLOCKER_POLICIES).default('wait'),
   /** Where the schema is compared with the release's: after the last leg, or after each. */
   verify: z.enum(['final', 'every-release']).default('final'),
   /** The longest honest step: Temporal takes it for dead afterwards. */

@@ -1,3 +1,4 @@
+import type { BlockerPolicy, EndedSession } from './blockers.js';
 import type { DatabaseName, MigrationId } from './catalog.js';
 import type { DirtyReason, DirtyWarning } from './dirty.js';
 import type { Direction, PlanId } from './plan.js';
@@ -145,6 +146,8 @@ export interface ApplyMigrationInput {
   readonly migration: MigrationId;
   readonly direction: Direction;
   readonly token: string;
+  /** The run's own policy about sessions in the way; without it the instance's. */
+  readonly blockers?: BlockerPolicy;
 }
 
 export interface StepOutcome {
@@ -157,6 +160,8 @@ export interface StepOutcome {
   readonly notices: number;
   /** Notices that say "does not exist, skipping" during a down: they hide misspelt names. */
   readonly skippedNotices: number;
+  /** Sessions that were ended because the step needed their locks; left out where there was none. */
+  readonly endedSessions?: readonly EndedSession[];
   /** The check that rode behind the step's commit: the one before the next step. Null where the step was found done. */
   readonly check: CheckVerdict | null;
 }

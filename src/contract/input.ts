@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { BLOCKER_POLICIES } from './blockers.js';
 import { FailureType, UnwindError } from './errors.js';
 
 // Temporal's sandbox has no eval for zod to probe; without this it tries, fails and goes on more slowly.
@@ -19,6 +20,8 @@ export const unwindInputSchema = z.strictObject({
     .optional(),
   /** Take the databases over from another workflow whose run is still open. */
   takeOver: z.boolean().optional(),
+  /** What may be done about sessions in the way of a step, in place of the instance's `options.blockers`. */
+  blockers: z.enum(BLOCKER_POLICIES).optional(),
   /** Who starts the run, for the journal. */
   by: name.optional(),
 });

@@ -55,6 +55,8 @@ export function createInstances({ config, env }: { config: Config; env?: NodeJS.
       ...DEFAULT_SETTINGS,
       lockTimeoutMs: options.lockTimeoutMs,
       statementTimeoutMs: options.statementTimeoutMs,
+      // A query of ours may have to wait for a lock before it is answered.
+      queryTimeoutMs: DEFAULT_SETTINGS.queryTimeoutMs + options.lockTimeoutMs,
     };
     const pools: SessionPool[] = [];
     const pool = (reference: Parameters<typeof resolveConnection>[0], of: string, warm?: number) => {
@@ -92,6 +94,7 @@ export function createInstances({ config, env }: { config: Config; env?: NodeJS.
         ledgerOptions,
         marker: markerOptions,
         lockTimeoutMs: options.lockTimeoutMs,
+        blockers: options.blockers,
         prepare({ make, anew } = { make: false, anew: false }) {
           if (anew) prepared = null;
           prepared ??= sessions

@@ -252,6 +252,52 @@ begin
 end
 $$;
 
+-- Who holds, or stands in the queue before us for, the lock that this process waits for. Only while it waits: pg_blocking_pids
+-- stops the lock table for a moment. Never a query's text. What a role may not see of another's session is null.
+create or replace function pgunwind.blockers(waiter integer) returns jsonb
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  pids integer[] := pg_blocking_pids(waiter);
+  here oid := (select d.oid from pg_database d where d.datname = current_database());
+begin
+  return jsonb_build_object(
+    'lock', (
+      select jsonb_build_object('type', l.locktype, 'mode', l.mode,
+                                'relation', case when l.database = here then l.relation::regclass::text end)
+        from pg_locks l
+       where l.pid = waiter and not l.granted
+       limit 1),
+    'sessions', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+               'pid', a.pid,
+               'backendStart', a.backend_start,
+               'application', a.application_name,
+               'user', a.usename,
+               'client', host(a.client_addr),
+               'state', a.state,
+               'since', a.xact_start,
+               'kind', a.backend_type,
+               'issued', pgunwind.is_issued(a.application_name)
+                         or a.datname <> current_database() and a.application_name like 'pgu:%',
+               'superuser', exists (select from pg_roles r where r.oid = a.usesysid and r.rolsuper),
+               'walsender', exists (select from pg_stat_replication v where v.pid = a.pid),
+               'wraparound', coalesce(a.query like 'autovacuum:%(to prevent wraparound)', false)) order by a.xact_start, a.pid), '[]')
+        from pg_stat_activity a
+       where a.pid = any (pids)),
+    'prepared', (
+      -- Process 0 stands for prepared transactions; which of them hold what we want, the lock table tells: their locks have the
+      -- virtual id of a session that is gone, and so has the lock on their own transaction id.
+      select coalesce(jsonb_agg(distinct x.gid), '[]')
+        from pg_locks w
+        join pg_locks h on h.granted and h.pid is null and h.locktype = w.locktype
+                       and h.database is not distinct from w.database and h.relation is not distinct from w.relation
+                       and h.transactionid is not distinct from w.transactionid
+        join pg_locks t on t.granted and t.pid is null and t.locktype = 'transactionid' and t.virtualtransaction = h.virtualtransaction
+        join pg_prepared_xacts x on x.transaction = t.transactionid
+       where 0 = any (pids) and w.pid = waiter and not w.granted));
+end
+$$;
+
 -- Is the database what the journal says it must be? One statement, one snapshot, no writes.
 -- `asked_seq` is the step that the caller takes for the next one; the answer's `nextSeq` is the one that is: after a reset,
 -- Temporal's history is behind the journal. The answer's `snapshot` and `counts` go into that step's row.

@@ -105,6 +105,23 @@ create table if not exists pgunwind.failure (
   detail text
 );
 
+-- Sessions that were ended because a step needed their locks: by the operator's policy, or the migration's own flag.
+create table if not exists pgunwind.ended_session (
+  id bigint generated always as identity primary key,
+  run uuid not null,
+  seq integer not null,
+  attempt integer not null,
+  at timestamptz not null default clock_timestamp(),
+  policy text not null check (policy in ('terminateIdle', 'terminate')),
+  pid integer not null,
+  backend_start timestamptz,
+  application text,
+  username text,
+  client text,
+  state text,
+  since timestamptz
+);
+
 create table if not exists pgunwind.notice (
   run uuid not null,
   seq integer not null,

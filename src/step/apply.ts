@@ -9,6 +9,7 @@ import type { InstanceDatabase } from './database.js';
 import { verdictOf, type BegunRow, type RecordedResult, type SqlFailure } from './failures.js';
 import { clearTheWay } from './fence.js';
 import type { AppliedStep, AttemptContext, StepOrder } from './order.js';
+import { createLockWaits, type LockWaits } from './lock-waits.js';
 import { atomicMessage, segmentedMessage } from './step-message.js';
 import { watched } from './watch.js';
 
@@ -41,14 +42,20 @@ export async function applyStep(
   return sessions.withSession(async (session, later) => {
     context.working({ pid: session.pid });
     let begun: BegunRow | null = null;
+    const waits = createLockWaits({
+      policy: order.terminateBlockers ? 'terminate' : (context.blockers ?? database.blockers),
+      session,
+      step: order,
+      ...(context.onEnded === undefined ? {} : { onEnded: context.onEnded }),
+    });
     for (let round = 0; round < MAX_ROUNDS; round += 1) {
       context.signal.throwIfAborted();
       try {
-        const done = await carryOut(database, order, context, sessions, session, begun);
+        const done = await carryOut({ database, order, context, sessions, session, waits }, begun);
         if (done.notices.length > 0) later(() => recordNotices(session, order, done.notices));
-        return appliedOf(order, done, begun);
+        return withEnded(appliedOf(order, done, begun), waits);
       } catch (error) {
-        const verdict = verdictOf(error, order, (begun?.unit ?? 0) + 1);
+        const verdict = verdictOf(error, order, (begun?.unit ?? 0) + 1, waits);
         if (verdict.kind === 'failed') {
           // The driver hands an error over before the server has rolled back: without this a next attempt could still meet
           // our locks, and take this one for a rival. A session that the server has ended (57P01) has let go by itself.
@@ -82,19 +89,33 @@ export async function applyStep(
   });
 }
 
+interface Attempt {
+  readonly database: InstanceDatabase;
+  readonly order: StepOrder;
+  readonly context: AttemptContext;
+  readonly sessions: SessionPool;
+  readonly session: Session;
+  readonly waits: LockWaits;
+}
+
 async function carryOut(
-  database: InstanceDatabase,
-  order: StepOrder,
-  context: AttemptContext,
-  sessions: SessionPool,
-  session: Session,
+  { database, order, context, sessions, session, waits }: Attempt,
   begun: BegunRow | null,
 ): Promise<CarriedOut> {
   const lock = database.ledger.lockKey(database.ledgerOptions);
   const { progress, signal, limits = {} } = context;
   const send = (text: string) =>
     watched(
-      { sessions, session, database: database.name, progress, signal, limits },
+      {
+        sessions,
+        session,
+        database: database.name,
+        progress,
+        signal,
+        waits,
+        limits,
+        lockTimeoutMs: database.lockTimeoutMs,
+      },
       () => sendMessage(session.client, text, LONGEST_TIMER_MS),
       Buffer.byteLength(text),
     );
@@ -132,6 +153,10 @@ function appliedOf(order: StepOrder, done: CarriedOut, begun: BegunRow | null): 
     },
     check: done.check,
   };
+}
+
+function withEnded({ outcome, check }: AppliedStep, { ended }: LockWaits): AppliedStep {
+  return { outcome: ended.length === 0 ? outcome : { ...outcome, endedSessions: ended }, check };
 }
 
 function foundDone(result: RecordedResult): AppliedStep {

@@ -3,9 +3,10 @@ import type { Owner } from '../contract/activities.js';
 import { FailureType, UnwindError } from '../contract/errors.js';
 import { Answer, type LockHolder } from '../journal/answers.js';
 import { readFence } from '../journal/runs.js';
-import { LOCK_NOT_AVAILABLE, sqlstateOf } from '../postgres/sqlstate.js';
+import { sqlstateOf } from '../postgres/sqlstate.js';
 import type { InstanceDatabase } from './database.js';
 import { attemptOf, busy, endBackend } from './fence.js';
+import { namingBlockers } from './lock-waits.js';
 
 // What a claim promises.
 // 1. Sessions of earlier claims are ended before the new token is written: cancelled, terminated, and seen to be gone.
@@ -50,18 +51,19 @@ export async function claimDatabase(
   order: ClaimOrder,
   { waiting, pause }: { waiting: (what: string) => void; pause: (ms: number) => Promise<void> },
 ): Promise<string> {
-  return database.sessions.withSession(async ({ client }) => {
+  return database.sessions.withSession(async (session) => {
+    const { client } = session;
     await refuseForeignClaim(client, database, order); // 3
     let finishing = false;
     const { rows } = await client.query<SessionRow>(OUR_SESSIONS);
-    for (const session of rows) {
-      if (attemptOf(session.application) === null) continue;
-      if (session.finishing) {
+    for (const earlier of rows) {
+      if (attemptOf(earlier.application) === null) continue;
+      if (earlier.finishing) {
         finishing = true;
         continue;
       }
-      waiting(`ending the session of an earlier claim, process ${session.pid}`);
-      await endBackend(client, session.pid, session.backendStart, pause); // 1
+      waiting(`ending the session of an earlier claim, process ${earlier.pid}`);
+      await endBackend(client, earlier.pid, earlier.backendStart, pause); // 1
     }
     const lock = database.ledger.lockKey(database.ledgerOptions);
     const values = [
@@ -74,20 +76,15 @@ export async function claimDatabase(
       order.takeOver,
     ];
     try {
-      const answer = await client.query<{ token: string }>(CLAIM, values); // 2
+      // A transaction that compared an older token may still be under way, or somebody has locked a table of ours.
+      const answer = await namingBlockers(database, session, { doing: 'The claim', tell: waiting }, () =>
+        client.query<{ token: string }>(CLAIM, values),
+      ); // 2
       return (answer.rows[0] as { token: string }).token;
     } catch (error) {
       const sqlstate = sqlstateOf(error);
       if (sqlstate === Answer.claimed) await refuseForeignClaim(client, database, order); // it came between our look and the lock
       if (sqlstate === Answer.busy) throw busy(database.name, holdersOf(error));
-      // lock_timeout: a transaction of an earlier claim is still under way (2).
-      if (sqlstate !== null && LOCK_NOT_AVAILABLE.has(sqlstate)) {
-        throw new UnwindError(
-          FailureType.InstanceBusy,
-          `A transaction of an earlier claim on "${database.name}" is still under way. Nothing was changed. Trying again.`,
-          { retryAfterMs: 1_000 },
-        );
-      }
       if (sqlstate === Answer.incomplete) {
         throw new UnwindError(
           FailureType.JournalIncomplete,

@@ -1,3 +1,4 @@
+import type { BlockerPolicy } from '../contract/blockers.js';
 import type { DatabaseName } from '../contract/catalog.js';
 import type { ScriptFacts } from '../contract/script.js';
 import type { Ledger, LedgerOptions } from '../journal/ledgers/ledger.js';
@@ -16,6 +17,8 @@ export interface InstanceDatabase {
   /** The product's row that says which release it is, when this database holds it. */
   readonly marker: MarkerOptions | null;
   readonly lockTimeoutMs: number;
+  /** What may be done about sessions that hold a lock which a step needs, unless the run says otherwise. */
+  readonly blockers: BlockerPolicy;
   /**
    * Brings the journal to this release's form, once in this process: a worker may take up a run that one of another release
    * began. It is made only for a plan: `make`, with `anew` where it is known not to be there.

@@ -5,6 +5,7 @@ import { lacksJournal, newerJournal } from '../journal/missing.js';
 import { MessageError } from '../postgres/message.js';
 import { CANCELED, classify, sqlstateOf, TRANSIENT } from '../postgres/sqlstate.js';
 import { stale } from './fence.js';
+import { pauseAfter, type LockWaits } from './lock-waits.js';
 import type { StepOrder } from './order.js';
 import { reasonOf } from './reasons.js';
 import { failedStatement } from './step-message.js';
@@ -52,7 +53,7 @@ export interface SqlFailure {
  * @param first the unit that the message began with.
  * @throws whatever is neither the server's answer nor a lost session: a cancellation, a fault of our own, a journal that is not there.
  */
-export function verdictOf(error: unknown, order: StepOrder, first: number): Verdict {
+export function verdictOf(error: unknown, order: StepOrder, first: number, waits: LockWaits | null = null): Verdict {
   if (error instanceof UnwindError) return failed(error, sqlOf(error.cause, order, first));
   const cause = error instanceof MessageError ? error.cause : error;
   if (!isOfTheDriver(error, cause) || lacksJournal(cause)) throw error;
@@ -113,7 +114,7 @@ export function verdictOf(error: unknown, order: StepOrder, first: number): Verd
         ),
       );
     default:
-      return sqlFailure(cause, sqlstate, order, failedStatement(order, completed, first));
+      return sqlFailure(cause, sqlstate, order, failedStatement(order, completed, first), waits);
   }
 }
 
@@ -146,7 +147,13 @@ export function dirty(database: string, reasons: readonly ReturnType<typeof reas
  * Object names, SQLSTATE and place only: the server's message and detail can hold row values, and stay in the journal
  * (pgunwind.failure).
  */
-function sqlFailure(cause: pg.DatabaseError, sqlstate: string, order: StepOrder, statement: number): Verdict {
+function sqlFailure(
+  cause: pg.DatabaseError,
+  sqlstate: string,
+  order: StepOrder,
+  statement: number,
+  waits: LockWaits | null,
+): Verdict {
   const kind = classify(sqlstate);
   const objects = [
     cause.schema !== undefined && cause.table !== undefined ? `table ${cause.schema}.${cause.table}` : null,
@@ -162,12 +169,16 @@ function sqlFailure(cause: pg.DatabaseError, sqlstate: string, order: StepOrder,
     order.execution === 'atomic' || order.execution === 'empty'
       ? 'The step was rolled back whole.'
       : 'What its earlier parts did is durable and recorded; the step goes on from there.';
+  if (sqlstate === LOCK_TIMEOUT) return failed(lockTimeout(order, where, untouched, waits), sql);
   if (again) {
     return failed(
       new UnwindError(
         FailureType.StepInterrupted,
         `${capital(kind)} at ${where} (${what}). ${untouched} Trying again.`,
-        { details: { sqlstate, kind }, ...(kind === 'lockNotAvailable' ? { retryAfterMs: 2_000 } : {}) },
+        {
+          details: { sqlstate, kind },
+          ...(kind === 'lockNotAvailable' ? { retryAfterMs: pauseAfter(order.attempt) } : {}),
+        },
       ),
       sql,
     );
@@ -180,6 +191,23 @@ function sqlFailure(cause: pg.DatabaseError, sqlstate: string, order: StepOrder,
       { details: { sqlstate, kind, statement } },
     ),
     sql,
+  );
+}
+
+const LOCK_TIMEOUT = '55P03';
+
+/** Others queue behind whoever waits for a lock: so we wait for lock_timeout only, make way, and come again. */
+function lockTimeout(order: StepOrder, where: string, untouched: string, waits: LockWaits | null): UnwindError {
+  const retryAfterMs = pauseAfter(order.attempt);
+  return new UnwindError(
+    FailureType.StepInterrupted,
+    `Another transaction was in the way at ${where} (SQLSTATE ${LOCK_TIMEOUT}): the statement needs ` +
+      `${waits?.told() ?? 'a lock; who held it was gone before anyone could look'}. ${untouched} Made way for those behind; ` +
+      `trying again in ${retryAfterMs / 1_000} s.`,
+    {
+      details: { sqlstate: LOCK_TIMEOUT, kind: 'lockNotAvailable', blockers: waits?.sessions() ?? [] },
+      retryAfterMs,
+    },
   );
 }
 

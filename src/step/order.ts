@@ -1,3 +1,4 @@
+import type { BlockerPolicy, EndedSession } from '../contract/blockers.js';
 import type { DatabaseName, MigrationId } from '../contract/catalog.js';
 import type { StepOutcome } from '../contract/activities.js';
 import type { Direction } from '../contract/plan.js';
@@ -16,6 +17,8 @@ export interface StepOrder {
   readonly direction: Direction;
   readonly execution: Execution;
   readonly privileged: boolean;
+  /** The migration's own flag: whatever the policy, sessions in its way are ended. */
+  readonly terminateBlockers: boolean;
   readonly script: Script;
   /** Fence token that the workflow handed out. */
   readonly token: string;
@@ -33,6 +36,10 @@ export interface AttemptContext {
   readonly pause: (ms: number) => Promise<void>;
   /** Aborted on cancellation and worker shutdown. */
   readonly signal: AbortSignal;
+  /** The run's own policy about sessions in the way, in place of the instance's. */
+  readonly blockers?: BlockerPolicy;
+  /** Told of each session that was ended for the step's sake. */
+  readonly onEnded?: (who: EndedSession, words: string) => void;
   /** How often the session is looked after, and when it counts as lost; the tests have no minutes. */
   readonly limits?: Partial<WatchLimits>;
 }

@@ -2,15 +2,16 @@ import { UnwindError } from '../contract/errors.js';
 import type { Session } from '../postgres/session.js';
 import type { SessionPool } from '../postgres/session-pool.js';
 import { sqlstateOf } from '../postgres/sqlstate.js';
+import { within } from '../postgres/within.js';
+import type { Blocked } from './blockers.js';
+import type { LockWaits } from './lock-waits.js';
 import { createLossJudge, lostSession, type Look, type LossLimits } from './lost-session.js';
 import { openSecondSession, type SecondSession } from './second-session.js';
 
 const PROGRESS = `-- pg-unwind watch.progress
 select a.state, a.wait_event_type, a.wait_event,
        extract(epoch from clock_timestamp() - a.query_start)::integer as seconds,
-       array(select format('%s (process %s, %s)', b.application_name, b.pid, b.state)
-               from pg_stat_activity b
-              where b.pid = any (pg_blocking_pids(a.pid))) as blockers,
+       case when a.wait_event_type = 'Lock' then pgunwind.blockers(a.pid) end as blocked,
        (select format('building an index: %s, %s of %s blocks', i.phase, i.blocks_done, i.blocks_total)
           from pg_stat_progress_create_index i where i.pid = a.pid) as index_progress
   from pg_stat_activity a
@@ -22,13 +23,18 @@ select pg_cancel_backend(a.pid)
  where a.pid = $1 and a.backend_start = $2 and a.state = 'active'`;
 
 export interface WatchLimits extends LossLimits {
-  /** A statement shorter than this is not worth a second connection. Milliseconds. */
+  /** Between two looks; a statement shorter than this is not worth a second connection. Milliseconds. */
   readonly everyMs: number;
   /** One look, with the connection it may need. Milliseconds. */
   readonly lookMs: number;
 }
 
 export const WATCH: WatchLimits = { everyMs: 1_000, lookMs: 5_000, quietMs: 3_000, silenceMs: 30_000 };
+
+/** Who blocks can be seen only while we wait, so a look must fall into the time that lock_timeout leaves. */
+export function everyMsFor(lockTimeoutMs: number): number {
+  return lockTimeoutMs === 0 ? WATCH.everyMs : Math.min(WATCH.everyMs, Math.max(100, lockTimeoutMs * 0.4));
+}
 
 /** A pooler in front may let a second connection wait until one of the first is given back: silence means less there. */
 const POOLER_PATIENCE = 20;
@@ -41,7 +47,7 @@ interface ProgressRow {
   wait_event_type: string | null;
   wait_event: string | null;
   seconds: number;
-  blockers: string[];
+  blocked: Blocked | null;
   index_progress: string | null;
 }
 
@@ -53,6 +59,9 @@ export interface Watched {
   readonly progress: (what: string) => void;
   /** Aborted on cancellation: ends the statement on the server, and the transaction rolls back. */
   readonly signal: AbortSignal;
+  /** Told who holds the lock that the session waits for. */
+  readonly waits: LockWaits;
+  readonly lockTimeoutMs: number;
   readonly limits?: Partial<WatchLimits>;
 }
 
@@ -63,13 +72,14 @@ export interface Watched {
  */
 export async function watched<T>(on: Watched, work: () => Promise<T>, messageBytes = 0): Promise<T> {
   const { session, signal } = on;
-  const limits: WatchLimits = { ...WATCH, ...on.limits };
+  const limits: WatchLimits = { ...WATCH, everyMs: everyMsFor(on.lockTimeoutMs), ...on.limits };
   const silenceMs = limits.silenceMs * (session.pooled ? POOLER_PATIENCE : 1);
   const judge = createLossJudge({ ...limits, silenceMs }, messageBytes);
   const second = openSecondSession(on.sessions, limits.lookMs);
   let timer: NodeJS.Timeout | null = null;
   let over = false;
   let lost: string | null = null;
+  let ending: Promise<void> | null = null;
   const lookAgain = () => {
     if (!over) timer = setTimeout(() => void round(), limits.everyMs);
   };
@@ -82,8 +92,13 @@ export async function watched<T>(on: Watched, work: () => Promise<T>, messageByt
       session.destroy();
       return;
     }
-    if (row !== null) on.progress(describe(row));
-    else if (look.kind === 'silent') on.progress(`the server has not answered for ${judge.silentSeconds()} s`);
+    if (row !== null) {
+      ending = on.waits.see(row.blocked, second);
+      await ending;
+      ending = null;
+      if (!over) on.progress(describe(row, on.waits.told()));
+    }
+    if (look.kind === 'silent') on.progress(`the server has not answered for ${judge.silentSeconds()} s`);
     if (signal.aborted && look.kind === 'working') void cancel(on, limits, () => over); // it may have come before the message
     lookAgain();
   };
@@ -100,6 +115,8 @@ export async function watched<T>(on: Watched, work: () => Promise<T>, messageByt
     if (timer !== null) clearTimeout(timer);
     signal.removeEventListener('abort', onAbort);
     second.close();
+    // Who is ended lets our statement go on before the second session knows that it was done: the step's result shall name it.
+    if (ending !== null) await within(limits.lookMs, ending, () => undefined).catch(() => undefined);
   }
 }
 
@@ -135,9 +152,9 @@ async function cancel({ sessions, session }: Watched, { lookMs }: WatchLimits, o
   }
 }
 
-function describe(row: ProgressRow): string {
+function describe(row: ProgressRow, waits: string | null): string {
   const parts = [row.index_progress ?? `running for ${row.seconds} s`];
-  if (row.wait_event !== null) parts.push(`waits for ${row.wait_event_type}/${row.wait_event}`);
-  if (row.blockers.length > 0) parts.push(`blocked by ${row.blockers.join(', ')}`);
+  if (waits !== null) parts.push(`waits for ${waits}`);
+  else if (row.wait_event !== null) parts.push(`waits for ${row.wait_event_type}/${row.wait_event}`);
   return parts.join('; ');
 }

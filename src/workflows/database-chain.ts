@@ -158,6 +158,7 @@ async function applyStep(
         migration: step.migration,
         direction,
         token: progress.tokens.get(database) ?? '',
+        ...(progress.input.blockers === undefined ? {} : { blockers: progress.input.blockers }),
       },
     ),
   );

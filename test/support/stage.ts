@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
+import type { BlockerPolicy } from '../../src/contract/blockers.js';
 import type { Direction } from '../../src/contract/plan.js';
 import { insertRun } from '../../src/journal/runs.js';
 import { ensureJournal } from '../../src/journal/install.js';
@@ -17,6 +18,7 @@ import { createDatabase, type TestDatabase } from './postgres.js';
 export interface StagedStep {
   readonly migration: string;
   readonly text: string;
+  readonly terminateBlockers?: boolean;
 }
 
 /** A database with a ledger, a journal, a plan of the given scripts and a claim: ready for step 1. */
@@ -45,6 +47,7 @@ export async function stage(
     /** Where the engine connects to instead: a proxy in front of the server. */
     via?: (url: string) => string;
     settings?: Partial<SessionSettings>;
+    blockers?: BlockerPolicy;
   } = {},
 ): Promise<Stage> {
   const database = options.database ?? (await createDatabase());
@@ -62,7 +65,8 @@ export async function stage(
       }
     }
   });
-  return stageOn(database, sessions, steps, direction, () => database.drop());
+  const limits = { lockTimeoutMs: settings.lockTimeoutMs, blockers: options.blockers ?? ('wait' as const) };
+  return stageOn(database, sessions, steps, direction, limits, () => database.drop());
 }
 
 async function stageOn(
@@ -70,6 +74,7 @@ async function stageOn(
   sessions: SessionPool,
   steps: readonly StagedStep[],
   direction: Direction,
+  limits: Pick<InstanceDatabase, 'lockTimeoutMs' | 'blockers'>,
   drop: () => Promise<void>,
 ): Promise<Stage> {
   const instance: InstanceDatabase = {
@@ -80,7 +85,7 @@ async function stageOn(
     ledger: sourcegraphLedger,
     ledgerOptions: LEDGER,
     marker: null,
-    lockTimeoutMs: DEFAULT_SETTINGS.lockTimeoutMs,
+    ...limits,
     prepare: () => Promise.resolve(), // stage() has installed it
   };
   const run = randomUUID();
@@ -125,6 +130,7 @@ async function stageOn(
         direction,
         execution: script.facts.execution,
         privileged: false,
+        terminateBlockers: steps[seq - 1]?.terminateBlockers ?? false,
         script,
         token: self.token,
         attempt,
@@ -150,7 +156,7 @@ async function stageOn(
       );
       return self.token;
     },
-    again: (rest) => stageOn(database, sessions, rest, direction, () => Promise.resolve()),
+    again: (rest) => stageOn(database, sessions, rest, direction, limits, () => Promise.resolve()),
     async close() {
       await sessions.close();
       await drop();

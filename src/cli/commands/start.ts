@@ -23,6 +23,11 @@ const OPTIONS: readonly OptionSpec[] = [
   { flags: '--from <release>', description: 'guard: fail unless the instance stands exactly there' },
   { flags: '--accept-data-loss <plan>', description: 'consent beforehand to what exactly this plan destroys (its id)' },
   { flags: '--take-over', description: "take the databases over from another workflow's open run" },
+  {
+    flags: '--blockers <policy>',
+    description:
+      "about sessions in the way of a step, for this run: wait, terminateIdle or terminate (else the instance's)",
+  },
   { flags: '--by <name>', description: 'who starts it, for the journal (else the name of the user that runs this)' },
   { flags: '--wait', description: 'stay and show progress until the end; 3 as soon as it waits for an operator' },
 ];
@@ -62,6 +67,7 @@ async function start(invocation: Invocation, type: WorkflowType): Promise<number
     by: operatorName(invocation),
     ...given('from', stringOption(options, 'from')),
     ...given('acceptDataLoss', stringOption(options, 'acceptDataLoss')),
+    ...given('blockers', stringOption(options, 'blockers')),
     ...(switchOption(options, 'takeOver') ? { takeOver: true } : {}),
   });
   // The workflow looks again, with the worker's catalog; here it costs milliseconds and answers before anything is started.

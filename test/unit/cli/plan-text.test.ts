@@ -97,6 +97,12 @@ describe('the plan on paper', () => {
     );
   });
 
+  test('marks a step that ends the sessions in its way', () => {
+    const [leg] = plan().legs;
+    const marked = { ...leg, steps: { frontend: [step(1, { terminateBlockers: true })] } } as Plan['legs'][number];
+    expect(formatPlan(view({ plan: plan({ legs: [marked] }) }), colors)).toMatch(/step_1 +atomic ends blockers/);
+  });
+
   test('without losses it says that no consent is needed', () => {
     const harmless = plan({ legs: plan().legs.slice(0, 1) });
     const text = formatPlan(view({ plan: harmless }), colors);
