@@ -1,0 +1,105 @@
+import { Connection, Client } from '@temporalio/client';
+import fc from 'fast-check';
+import { inject } from 'vitest';
+import { describeCase, type Case } from './case.js';
+import { addTally, newTally, type Tally } from './context.js';
+import { runCase } from './drive.js';
+import { cases, limitsOf, SIZES } from './generator.js';
+
+export interface SearchOptions {
+  /** Lanes side by side; each draws, and shrinks, by itself. */
+  readonly concurrency: number;
+  /** No case is begun after so long, and what shrinks by then is told as it is. */
+  readonly withinMs: number;
+  /** The first seeds; the others follow from them. */
+  readonly seed: number;
+  /** To repeat what a search has found: one lane, this seed, this path. */
+  readonly path?: string;
+  /** Cases of each seed. */
+  readonly perSeed: number;
+  /** No more seeds than that in all lanes together; without it as many as there is time for. */
+  readonly seeds?: number;
+  readonly say: (line: string) => void;
+}
+
+export interface SearchResult {
+  readonly runs: number;
+  readonly tally: Tally;
+  /** What was found, ready to print. */
+  readonly findings: readonly string[];
+}
+
+/** Looks for a case that the product does not survive. Ends with the first finding of each lane. */
+export async function search(options: SearchOptions): Promise<SearchResult> {
+  const { address, namespace } = inject('temporal');
+  const connection = await Connection.connect({ address });
+  const temporal = { client: new Client({ connection, namespace, identity: 'the search' }), address, namespace };
+  const deadline = performance.now() + options.withinMs;
+  const tally = newTally();
+  const findings: string[] = [];
+  const under = new Set<Promise<unknown>>();
+  let [runs, given] = [0, 0];
+
+  const one = async (test: Case) => {
+    const running = runCase(test, temporal);
+    const watched = running.catch(() => undefined);
+    under.add(watched);
+    try {
+      addTally(tally, await running);
+    } finally {
+      runs += 1;
+      under.delete(watched);
+    }
+  };
+  const progress = setInterval(() => options.say(summaryOf(runs, tally)), 30_000);
+
+  async function lane(): Promise<void> {
+    while (performance.now() < deadline && (options.seeds === undefined || given < options.seeds)) {
+      const seed = nextSeed(options, given);
+      given += 1;
+      const details = await fc.check(fc.asyncProperty(cases(limitsOf(seed)), one), {
+        seed,
+        numRuns: options.path === undefined ? options.perSeed : 1,
+        ...(options.path === undefined ? {} : { path: options.path }),
+        interruptAfterTimeLimit: Math.max(1, deadline - performance.now()),
+      });
+      if (details.failed && details.counterexample !== null) {
+        findings.push(tell(seed, details));
+        return;
+      }
+      if (options.path !== undefined) return;
+    }
+  }
+
+  try {
+    await Promise.all(Array.from({ length: options.path === undefined ? options.concurrency : 1 }, lane));
+    await Promise.all(under); // what the time limit has left behind gives its databases back
+  } finally {
+    clearInterval(progress);
+    await connection.close();
+  }
+  return { runs, tally, findings };
+}
+
+/** Larger and larger: the remainder of a seed is the size of its cases. */
+function nextSeed({ seed, path }: SearchOptions, number: number): number {
+  if (path !== undefined) return seed;
+  return Math.floor(seed / SIZES.length) * SIZES.length + number * SIZES.length + (number % SIZES.length);
+}
+
+export function summaryOf(runs: number, { faults, operator, recoveries }: Tally): string {
+  const told = (counts: ReadonlyMap<string, number>) =>
+    [...counts].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([what, number]) => `${what} ${number}`).join(', ') || 'none';
+  return `${runs} runs · faults: ${told(faults)} · recoveries: ${told(recoveries)} · operator: ${told(operator)}`;
+}
+
+function tell(seed: number, details: fc.RunDetails<[Case]>): string {
+  const found = details.counterexample?.[0];
+  const error = details.errorInstance instanceof Error ? details.errorInstance.message : String(details.errorInstance);
+  return [
+    `A finding, after ${details.numRuns} cases and ${details.numShrinks} steps of shrinking.`,
+    `Again: npm run soak -- --seed ${seed} --path ${details.counterexamplePath ?? ''}`,
+    found === undefined ? '' : describeCase(found),
+    error,
+  ].join('\n');
+}
