@@ -754,6 +754,9 @@ begin
          intent = null,
          xids = coalesce(own, s.xids),
          counts = now_counts,
+         -- The ids of the transactions inside an opaque script are nobody's to know: what stands now is where the next check
+         -- begins. Behind the count, not before it: what commits in between shows as a difference and is not lost.
+         check_snapshot = case when s.execution = 'opaque' then pg_current_snapshot() else s.check_snapshot end,
          delta = case when now_counts is not null then null else (
            select array_agg(n.v - o.v order by n.ord)
              from unnest(pgunwind.catalog_changes()) with ordinality n (v, ord)

@@ -38,6 +38,16 @@ describe('an opaque step', () => {
     expect(await witnesses()).toEqual([1, 2, 3]);
   });
 
+  test('what it makes between its commits is its own, and what somebody makes after it is not', async () => {
+    const text = `do $$ begin create table one (id integer); commit; create table two (id integer); commit; drop table one; end $$`;
+    staged = await stage([{ migration: '10001', text }], { setup: SETUP });
+    expect((await staged.apply(1)).check).toMatchObject({ clean: true, reasons: [] });
+    await staged.database.query('create table three (id integer)');
+    const verdict = await staged.check(2);
+    expect(verdict.reasons).toMatchObject([{ code: 'changedByOthers' }]);
+    expect(JSON.stringify(verdict.reasons)).not.toContain('two');
+  });
+
   test('a death in the middle parks: no later attempt runs it again', async () => {
     staged = await stage([{ migration: '10001', text: loop(`if at = 2 then ${WAIT} end if;`) }], { setup: SETUP });
     const gate = await closeGate(staged.database, 1);
