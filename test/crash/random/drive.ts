@@ -23,7 +23,10 @@ import { insideWorkers, type Workers } from './workers.js';
 const HANGS_AFTER_MS = 100_000;
 
 /** Carries out one case on databases of its own. @throws {Finding} with the case and all evidence. */
-export async function runCase(test: Case, temporal: { client: Client; address: string; namespace: string }): Promise<Tally> {
+export async function runCase(
+  test: Case,
+  temporal: { client: Client; address: string; namespace: string },
+): Promise<Tally> {
   const folder = await mkdtemp(path.join(tmpdir(), 'pg-unwind-random-'));
   const standings: Standing[] = [];
   try {
@@ -157,7 +160,10 @@ async function withEvidence(
   add('Temporal', await control.ending().catch(messageOf));
   for (const { model, database } of context.standings) {
     for (const [title, text] of Object.entries(EVIDENCE)) {
-      const rows = await withClient(database.superuserUrl, async (client) => (await client.query(text)).rows as unknown[]);
+      const rows = await withClient(
+        database.superuserUrl,
+        async (client) => (await client.query(text)).rows as unknown[],
+      );
       add(`${model.name} ${title}`, rows);
     }
   }

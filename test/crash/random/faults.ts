@@ -34,7 +34,9 @@ async function moment(stage: Stage, when: Trigger): Promise<boolean> {
     const wanted = Math.ceil((stepsOf(stage.context.test, standing.model).length * when.percent) / 100);
     await withClient(standing.database.url, async (client) => {
       while (!stage.isOver()) {
-        const { rows } = await client.query<{ journal: boolean }>(`select to_regclass('pgunwind.step') is not null as journal`);
+        const { rows } = await client.query<{ journal: boolean }>(
+          `select to_regclass('pgunwind.step') is not null as journal`,
+        );
         if (rows[0]?.journal === true) {
           const done = await client.query<{ n: number }>(
             `select count(distinct migration)::integer as n from pgunwind.step where state <> 'started'`,

@@ -50,10 +50,7 @@ const migration: fc.Arbitrary<Drawn> = fc.record({
   parents: fc.array(fc.nat(5), { minLength: 1, maxLength: 3 }),
   release: fc.nat(4),
   segments: fc.integer({ min: 2, max: 5 }),
-  sleepMs: fc.oneof(
-    { weight: 3, arbitrary: fc.nat(40) },
-    { weight: 1, arbitrary: fc.integer({ min: 40, max: 250 }) },
-  ),
+  sleepMs: fc.oneof({ weight: 3, arbitrary: fc.nat(40) }, { weight: 1, arbitrary: fc.integer({ min: 40, max: 250 }) }),
   variant: fc.nat(3),
 });
 
@@ -101,7 +98,11 @@ function faultsWith(workers: Case['workers'], most: number): fc.Arbitrary<Schedu
   if (workers === 'processes') {
     all.push({ weight: 6, arbitrary: faults.killWorker }, { weight: 4, arbitrary: faults.freezeWorker });
   }
-  return fc.array(fc.record({ when: trigger, fault: fc.oneof(...all) }), { minLength: 1, maxLength: most, size: 'max' });
+  return fc.array(fc.record({ when: trigger, fault: fc.oneof(...all) }), {
+    minLength: 1,
+    maxLength: most,
+    size: 'max',
+  });
 }
 
 /** Cases of at most that size. Every value is possible: numbers that are too large are taken modulo what there is. */

@@ -23,13 +23,19 @@ export async function operate(context: CaseContext, control: RunControl, status:
   if (status.state !== 'needsOperator') return false;
   const answers = [...context.tally.operator].filter(([what]) => what !== 'approve');
   if (answers.reduce((sum, [, number]) => sum + number, 0) > PATIENCE) {
-    throw new Finding(`the run has been helped ${PATIENCE} times and is parked again: ${inspect(status.parked, { depth: 5 })}`);
+    throw new Finding(
+      `the run has been helped ${PATIENCE} times and is parked again: ${inspect(status.parked, { depth: 5 })}`,
+    );
   }
   for (const parked of status.parked) {
     const answer = answerTo(context, parked);
     if (answer === 'retryStep') {
       const input = parked.database === null ? {} : { database: parked.database };
-      said(context, `retryStep after ${nameOf(parked)}`, await control.update('retryStep', { ...input, by: 'the search' }));
+      said(
+        context,
+        `retryStep after ${nameOf(parked)}`,
+        await control.update('retryStep', { ...input, by: 'the search' }),
+      );
       continue;
     }
     if (answer === 'settle') await settle(context, parked);
@@ -92,7 +98,8 @@ async function settle(context: CaseContext, parked: Parked): Promise<void> {
       values,
     );
     await client.query('commit');
-    if (pending.rowCount !== 1) throw new Finding(`${pending.rowCount} pending rows in the ledger of ${inspect(parked)}`);
+    if (pending.rowCount !== 1)
+      throw new Finding(`${pending.rowCount} pending rows in the ledger of ${inspect(parked)}`);
   });
 }
 

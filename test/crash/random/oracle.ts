@@ -33,7 +33,8 @@ export async function judgeHistory({ standings }: CaseContext, handle: WorkflowH
   const text = readable(events);
   const secrets = standings.map(({ database }) => decodeURIComponent(new URL(database.url).password));
   for (const word of ['insert into witness', 'drop table', 'create table', ...secrets.filter((it) => it.length > 3)]) {
-    if (text.includes(word)) throw new Finding(`the history has "${secrets.includes(word) ? 'the password' : word}" in it`);
+    if (text.includes(word))
+      throw new Finding(`the history has "${secrets.includes(word) ? 'the password' : word}" in it`);
   }
 }
 
@@ -84,7 +85,9 @@ async function journalProblems(context: CaseContext, { model }: Standing, client
     const settled = own.filter(({ state }) => state === 'settled').length;
     const maySettle = kind === 'opaque' || kind === 'bound';
     if (done + (maySettle ? settled : 0) !== 1 || own.length !== 1) {
-      problems.push(`the journal has ${id} ${own.map(({ state }) => state).join(', ') || 'not at all'} instead of done once`);
+      problems.push(
+        `the journal has ${id} ${own.map(({ state }) => state).join(', ') || 'not at all'} instead of done once`,
+      );
     }
     for (const { how, attempt } of own) {
       if (how === 'resumed' || how === 'probed') count(tally.recoveries, how);
@@ -92,8 +95,12 @@ async function journalProblems(context: CaseContext, { model }: Standing, client
     }
   }
   const strange = rows.filter(({ migration }) => !steps.some(({ id }) => String(id) === migration));
-  problems.push(...strange.map(({ migration, direction }) => `the journal has ${migration} ${direction}, which was not planned`));
-  const open = await client.query<{ run: string }>('select run from pgunwind.run where ended_at is null and claimed_at is not null');
+  problems.push(
+    ...strange.map(({ migration, direction }) => `the journal has ${migration} ${direction}, which was not planned`),
+  );
+  const open = await client.query<{ run: string }>(
+    'select run from pgunwind.run where ended_at is null and claimed_at is not null',
+  );
   problems.push(...open.rows.map(({ run }) => `the run ${run} is open in the journal`));
   const fence = await client.query<{ token: string }>('select token from pgunwind.fence where token is not null');
   problems.push(...fence.rows.map(() => 'a fence token is left'));

@@ -79,9 +79,7 @@ function part(migration: Migration, direction: Direction, number: number, ...sta
   const what = mark(migration.id, direction, number);
   // Before or after the sleep: a death in between must leave neither.
   const order = (migration.variant + number) % 2 === 0;
-  const all = order
-    ? [saw(what), ...nap(migration), ...statements]
-    : [...statements, ...nap(migration), saw(what)];
+  const all = order ? [saw(what), ...nap(migration), ...statements] : [...statements, ...nap(migration), saw(what)];
   return { kind: 'transaction', statements: all, witness: [what] };
 }
 
@@ -221,7 +219,10 @@ const WAYS: Readonly<Record<Migration['kind'], Way>> = {
       direction === 'up' ? `create table ${table(id)} as select ${id} as n` : own,
       ...second.witness.map(saw),
     ];
-    return [{ ...first, byHand: first.witness.map(saw) }, { ...second, byHand }];
+    return [
+      { ...first, byHand: first.witness.map(saw) },
+      { ...second, byHand },
+    ];
   },
 
   opaque(migration, direction) {
@@ -238,7 +239,8 @@ const WAYS: Readonly<Record<Migration['kind'], Way>> = {
 export function finishByHand(migration: Migration, direction: Direction, seen: ReadonlySet<string>): string[] {
   const { segments } = scriptOf(migration, direction);
   if (migration.kind === 'opaque') {
-    const own = direction === 'up' ? `create table ${table(migration.id)} (n integer)` : `drop table ${table(migration.id)}`;
+    const own =
+      direction === 'up' ? `create table ${table(migration.id)} (n integer)` : `drop table ${table(migration.id)}`;
     const [one = '', two = ''] = (segments[0] as Segment).witness;
     // Its second transaction has the table and the second mark together.
     return [...(seen.has(one) ? [] : [saw(one)]), ...(seen.has(two) ? [] : [own, saw(two)])];

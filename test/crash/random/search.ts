@@ -89,7 +89,10 @@ function nextSeed({ seed, path }: SearchOptions, number: number): number {
 
 export function summaryOf(runs: number, { faults, operator, recoveries }: Tally): string {
   const told = (counts: ReadonlyMap<string, number>) =>
-    [...counts].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([what, number]) => `${what} ${number}`).join(', ') || 'none';
+    [...counts]
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([what, number]) => `${what} ${number}`)
+      .join(', ') || 'none';
   return `${runs} runs · faults: ${told(faults)} · recoveries: ${told(recoveries)} · operator: ${told(operator)}`;
 }
 
