@@ -2,14 +2,20 @@ import type { Client } from '@temporalio/client';
 import type { Case } from './case.js';
 import type { Standing } from './start-state.js';
 
+/** One connection for all cases: their workers come and go. */
+export interface TemporalOfCases {
+  readonly client: Client;
+  readonly address: string;
+  readonly namespace: string;
+}
+
 /** What belongs to one case while it runs. */
 export interface CaseContext {
   readonly test: Case;
   readonly folder: string;
   readonly config: string;
   readonly env: NodeJS.ProcessEnv;
-  readonly client: Client;
-  readonly namespace: string;
+  readonly temporal: TemporalOfCases;
   readonly taskQueue: string;
   readonly workflowId: string;
   readonly standings: readonly Standing[];

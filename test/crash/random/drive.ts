@@ -4,29 +4,25 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { inspect } from 'node:util';
-import type { Client } from '@temporalio/client';
 import { parseConfig } from '../../../src/config/load.js';
 import type { UnwindReport } from '../../../src/contract/messages.js';
 import { createEngine } from '../../../src/instance/engine.js';
 import { withClient } from '../../support/postgres.js';
 import { describeCase, labelOf, type Case } from './case.js';
-import { Finding, newTally, type CaseContext, type Tally } from './context.js';
+import { Finding, newTally, type CaseContext, type Tally, type TemporalOfCases } from './context.js';
 import { playFaults } from './faults.js';
 import { operate } from './operator.js';
 import { judge, judgeHistory, judgeLeaks } from './oracle.js';
 import { buildProduct, configOf, INSTANCE, urlVariable } from './product.js';
 import { controlRun, type RunControl } from './run-control.js';
 import { standUp, type Standing } from './start-state.js';
-import { insideWorkers, type Workers } from './workers.js';
+import { insideWorkers, processWorkers, type Workers } from './workers.js';
 
 /** A run that has not ended so long after the last fault or answer hangs: retries back off to 30 seconds. */
 const HANGS_AFTER_MS = 100_000;
 
 /** Carries out one case on databases of its own. @throws {Finding} with the case and all evidence. */
-export async function runCase(
-  test: Case,
-  temporal: { client: Client; address: string; namespace: string },
-): Promise<Tally> {
+export async function runCase(test: Case, temporal: TemporalOfCases): Promise<Tally> {
   const folder = await mkdtemp(path.join(tmpdir(), 'pg-unwind-random-'));
   const standings: Standing[] = [];
   try {
@@ -38,14 +34,13 @@ export async function runCase(
       folder,
       config: configOf(test),
       env: Object.fromEntries(standings.map(({ model, database }) => [urlVariable(model.name), database.url])),
-      client: temporal.client,
-      namespace: temporal.namespace,
+      temporal,
       taskQueue,
       workflowId: `unwind/${taskQueue}`,
       standings,
       tally: newTally(),
     };
-    await carryOut(context, insideWorkers(context));
+    await carryOut(context, test.workers === 'inside' ? insideWorkers(context) : processWorkers(context));
     return context.tally;
   } finally {
     for (const { database } of standings) await database.drop();

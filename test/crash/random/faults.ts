@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { WorkflowNotFoundError } from '@temporalio/client';
 import { sourcegraphLedger } from '../../../src/journal/ledgers/sourcegraph.js';
-import { queryAt, withClient } from '../../support/postgres.js';
+import { withClient } from '../../support/postgres.js';
 import { stepsOf, type Fault, type Trigger } from './case.js';
 import { count, type CaseContext } from './context.js';
 import { ledgerOf } from './product.js';
@@ -57,12 +57,12 @@ function standingAt({ context: { standings } }: Stage, database: number): Standi
 
 /** @returns whether there was something to do it to. */
 async function play(stage: Stage, fault: Fault): Promise<boolean> {
-  const { context, control, workers } = stage;
+  const { control, workers } = stage;
   switch (fault.kind) {
     case 'endSessions':
-      return signal(context, 'pg_terminate_backend', fault.which === 'all' ? ['pgu:%', 'pg-unwind'] : ['pgu:%']);
+      return signal(stage, 'pg_terminate_backend', fault.which === 'all' ? ['pgu:%', 'pg-unwind'] : ['pgu:%']);
     case 'cancelStatement':
-      return signal(context, 'pg_cancel_backend', ['pgu:%']);
+      return signal(stage, 'pg_cancel_backend', ['pgu:%']);
     case 'restartWorker':
       await workers.stop();
       await workers.start();
@@ -116,18 +116,20 @@ async function play(stage: Stage, fault: Fault): Promise<boolean> {
   }
 }
 
-async function signal({ standings }: CaseContext, how: string, names: readonly string[]): Promise<boolean> {
-  const told = await Promise.all(
-    standings.map(({ database }) =>
-      queryAt(
-        database.superuserUrl,
-        `select ${how}(pid) from pg_stat_activity
-          where datname = current_database() and application_name like any ($1) and pid <> pg_backend_pid()`,
-        [names],
-      ),
-    ),
-  );
-  return told.some((rows) => rows.length > 0);
+/** Steps are short: waits a little for a session to be there. */
+async function signal(stage: Stage, how: string, names: readonly string[]): Promise<boolean> {
+  const text = `select ${how}(pid) from pg_stat_activity
+     where datname = current_database() and application_name like any ($1) and pid <> pg_backend_pid()`;
+  const hit = async ({ database }: Standing) =>
+    withClient(database.superuserUrl, async (client) => {
+      for (const deadline = performance.now() + 1_500; performance.now() < deadline && !stage.isOver();) {
+        const { rowCount } = await client.query(text, [names]);
+        if ((rowCount ?? 0) > 0) return true;
+        await pause(3);
+      }
+      return false;
+    });
+  return (await Promise.all(stage.context.standings.map(hit))).includes(true);
 }
 
 /** A transaction of somebody else's: it takes what it wants, keeps it for that time and goes. */
@@ -158,7 +160,10 @@ async function told(work: () => Promise<unknown>): Promise<boolean> {
 }
 
 async function reset({ context, control }: Stage, event: number): Promise<boolean> {
-  const { client, namespace, workflowId } = context;
+  const {
+    workflowId,
+    temporal: { client, namespace },
+  } = context;
   const description = await control.handle.describe();
   if (description.status.name !== 'RUNNING') return false;
   const { events } = await control.handle.fetchHistory();

@@ -25,7 +25,12 @@ export interface RunControl {
 const ANSWER_MS = 3_000;
 
 export function controlRun(context: CaseContext, consent: () => string | null): RunControl {
-  const { client, workflowId, taskQueue, test } = context;
+  const {
+    workflowId,
+    taskQueue,
+    test,
+    temporal: { client },
+  } = context;
   const mine = client.workflow.getHandle(workflowId);
   let [now, ever] = [0, 0];
   const soon = <T>(work: () => Promise<T>) => client.withDeadline(Date.now() + ANSWER_MS, work);
