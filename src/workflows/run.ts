@@ -58,8 +58,11 @@ export async function yieldClaims(
   }
   const held = Object.keys(tokens);
   if (held.length === 0) return;
+  // A cancel that comes now has to wait: the tokens are taken out already, and nobody else would give them back.
   await bestEffort(run, `the claim on ${held.join(', ')} could not be given back`, () =>
-    proxies.yieldClaim({ instance: progress.input.instance, run: progress.run, databases: held, tokens, why }),
+    CancellationScope.nonCancellable(() =>
+      proxies.yieldClaim({ instance: progress.input.instance, run: progress.run, databases: held, tokens, why }),
+    ),
   );
 }
 

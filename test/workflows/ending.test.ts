@@ -128,3 +128,23 @@ test('a run that waits for approval can be cancelled', async () => {
   await expect(report).rejects.toThrow();
   expect(instance.ended).toBe('cancelled');
 });
+
+test.each([
+  ['at its end', 'COMPLETED', twoLegs()],
+  ['when it parks', 'CANCELLED', twoLegs().next('applyMigration frontend 1', fails('StepFailed'))],
+])('a cancel while a run gives its claims back, %s, does not keep them', async (_, ending, instance) => {
+  const gate = new Gate();
+  instance.next('yieldClaim', gate.twist);
+  const { handle, report } = await harness.start(instance);
+  await gate.reached;
+  await handle.cancel();
+  await until(
+    async () =>
+      (await handle.fetchHistory()).events?.some((event) => event.workflowExecutionCancelRequestedEventAttributes),
+    { describe: 'the cancel to reach the run', show: () => null },
+  );
+  gate.open();
+  await report.catch(() => undefined);
+  expect((await handle.describe()).status.name).toBe(ending);
+  expect(instance.tokens.size).toBe(0);
+});

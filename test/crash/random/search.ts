@@ -19,6 +19,8 @@ export interface SearchOptions {
   readonly perSeed: number;
   /** No more seeds than that in all lanes together; without it as many as there is time for. */
   readonly seeds?: number;
+  /** Of SIZES, how many are drawn from: the first are the quickest. */
+  readonly sizes: number;
   readonly say: (line: string) => void;
 }
 
@@ -82,9 +84,9 @@ export async function search(options: SearchOptions): Promise<SearchResult> {
 }
 
 /** Larger and larger: the remainder of a seed is the size of its cases. */
-function nextSeed({ seed, path }: SearchOptions, number: number): number {
+function nextSeed({ seed, path, sizes }: SearchOptions, number: number): number {
   if (path !== undefined) return seed;
-  return Math.floor(seed / SIZES.length) * SIZES.length + number * SIZES.length + (number % SIZES.length);
+  return Math.floor(seed / SIZES.length) * SIZES.length + number * SIZES.length + (number % sizes);
 }
 
 export function summaryOf(runs: number, { faults, operator, recoveries }: Tally): string {
