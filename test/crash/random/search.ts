@@ -1,3 +1,6 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { Connection, Client } from '@temporalio/client';
 import fc from 'fast-check';
 import { inject } from 'vitest';
@@ -21,6 +24,8 @@ export interface SearchOptions {
   readonly seeds?: number;
   /** Of SIZES, how many are drawn from: the first are the quickest. */
   readonly sizes: number;
+  /** How long a lane looks for a smaller case that fails too. */
+  readonly shrinkMs: number;
   readonly say: (line: string) => void;
 }
 
@@ -42,16 +47,25 @@ export async function search(options: SearchOptions): Promise<SearchResult> {
   const under = new Set<Promise<unknown>>();
   let [runs, given] = [0, 0];
 
-  const one = async (test: Case) => {
-    const running = runCase(test, temporal);
-    const watched = running.catch(() => undefined);
-    under.add(watched);
-    try {
-      addTally(tally, await running);
-    } finally {
-      runs += 1;
-      under.delete(watched);
-    }
+  /** The property of one seed. Shrinking repeats cases that fail seldom and late: it has its time, then all pass. */
+  const surviving = (seed: number) => {
+    let failedAt: number | null = null;
+    return async (test: Case) => {
+      if (failedAt !== null && performance.now() - failedAt > options.shrinkMs) return;
+      const running = runCase(test, temporal);
+      const watched = running.catch(() => undefined);
+      under.add(watched);
+      try {
+        addTally(tally, await running);
+      } catch (error) {
+        if (failedAt === null) options.say(`seed ${seed}: ${await keep(seed, error)}`);
+        failedAt ??= performance.now();
+        throw error;
+      } finally {
+        runs += 1;
+        under.delete(watched);
+      }
+    };
   };
   const progress = setInterval(() => options.say(summaryOf(runs, tally)), 30_000);
 
@@ -59,7 +73,7 @@ export async function search(options: SearchOptions): Promise<SearchResult> {
     while (performance.now() < deadline && (options.seeds === undefined || given < options.seeds)) {
       const seed = nextSeed(options, given);
       given += 1;
-      const details = await fc.check(fc.asyncProperty(cases(limitsOf(seed)), one), {
+      const details = await fc.check(fc.asyncProperty(cases(limitsOf(seed)), surviving(seed)), {
         seed,
         numRuns: options.path === undefined ? options.perSeed : 1,
         ...(options.path === undefined ? {} : { path: options.path }),
@@ -83,9 +97,19 @@ export async function search(options: SearchOptions): Promise<SearchResult> {
   return { runs, tally, findings };
 }
 
+/** The first failure of a seed, before it is shrunk: what fails seldom may never be seen again. */
+async function keep(seed: number, error: unknown): Promise<string> {
+  const text = error instanceof Error ? error.message : String(error);
+  const folder = path.join(tmpdir(), 'pg-unwind-findings');
+  await mkdir(folder, { recursive: true });
+  const file = path.join(folder, `${seed}-${Date.now()}.txt`);
+  await writeFile(file, text);
+  return `${text.split('\n')[0]} (all of it: ${file})`;
+}
+
 /** Larger and larger: the remainder of a seed is the size of its cases. */
-function nextSeed({ seed, path, sizes }: SearchOptions, number: number): number {
-  if (path !== undefined) return seed;
+function nextSeed({ seed, sizes, ...options }: SearchOptions, number: number): number {
+  if (options.path !== undefined) return seed;
   return Math.floor(seed / SIZES.length) * SIZES.length + number * SIZES.length + (number % sizes);
 }
 
