@@ -21,15 +21,18 @@ export function createVerifyRelease({ instances, plans, verdicts, log }: Activit
     const answers = await Promise.all(
       databases.map(async (database) => {
         await database.prepare();
-        const raw = await checkDatabase(database, run, nextSeq(plan, at, database.name));
+        const next = nextSeq(plan, at, database.name);
+        const raw = await checkDatabase(database, run, next);
         const done = await database.sessions.withSession(({ client }) => doneSteps(client, run));
         // Clean and behind is what a failover leaves: what stands is consistent, and not this release.
-        if (done.size < nextSeq(plan, at, database.name) - 1) throw behind(database.name, release);
+        if (done.size < next - 1) throw behind(database.name, release);
         verdicts.keep(run, database.name, raw);
         const setHash = plan.legs[at]?.setHash[database.name] ?? '';
-        const drift = compare
-          ? await database.sessions.withSession(({ client }) => compareWithKnown(client, run, release, setHash))
-          : [];
+        // Ahead is what a reset leaves: this release was passed, and is not what stands.
+        const drift =
+          compare && done.size === next - 1
+            ? await database.sessions.withSession(({ client }) => compareWithKnown(client, run, release, setHash))
+            : [];
         return { database: database.name, reasons: verdictFrom(raw, database.name).reasons, drift };
       }),
     );
