@@ -34,7 +34,8 @@ select a.pid, to_jsonb(a.backend_start) #>> '{}' as "backendStart", a.applicatio
 
 interface SessionRow {
   pid: number;
-  backendStart: string;
+  /** Null: of another role, whose sessions ours may not look into. */
+  backendStart: string | null;
   application: string;
   finishing: boolean;
 }
@@ -63,7 +64,7 @@ export async function claimDatabase(
         continue;
       }
       waiting(`ending the session of an earlier claim, process ${earlier.pid}`);
-      await endBackend(client, earlier.pid, earlier.backendStart, pause); // 1
+      await endBackend(client, earlier, pause); // 1
     }
     const lock = database.ledger.lockKey(database.ledgerOptions);
     const values = [

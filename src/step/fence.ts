@@ -64,7 +64,7 @@ export async function clearTheWay(
       throw busy(database, holders);
     }
     waiting(`ending the session of an earlier attempt, process ${holder.pid}`);
-    await sessions.withSession(({ client }) => endBackend(client, holder.pid, holder.backendStart, pause));
+    await sessions.withSession(({ client }) => endBackend(client, holder, pause));
   }
   if (holders.length === 0) await pause(50); // gone between the try and the look
 }
@@ -97,10 +97,17 @@ export function busy(database: string, holders: readonly LockHolder[]): UnwindEr
   );
 }
 
+/**
+ * Pid and start time together name one session, for a pid comes back. When it began our role may not see of another role's
+ * session: then the name, which carries the token and the attempt, tells.
+ */
+const IS_IT = `a.pid = $1
+   and case when $2::timestamptz is null then a.application_name = $3 and a.backend_start is null else a.backend_start = $2 end`;
+
 const CANCEL = `-- pg-unwind fence.cancel
 select pg_cancel_backend(a.pid)
   from pg_stat_activity a
- where a.pid = $1 and ($2::timestamptz is null or a.backend_start = $2)`;
+ where ${IS_IT}`;
 
 const TERMINATE = CANCEL.replace('fence.cancel', 'fence.terminate').replace(
   'pg_cancel_backend',
@@ -110,19 +117,15 @@ const TERMINATE = CANCEL.replace('fence.cancel', 'fence.terminate').replace(
 const IS_THERE = `-- pg-unwind fence.is-there
 select exists (
   select from pg_stat_activity a
-   where a.pid = $1 and ($2::timestamptz is null or a.backend_start = $2)) as there`;
+ where ${IS_IT}) as there`;
 
-/**
- * Cancels, then terminates (an idle transaction ignores a cancel), then waits until that very backend is gone: pid and start
- * time together name one session, for a pid comes back.
- */
+/** Cancels, then terminates (an idle transaction ignores a cancel), then waits until that very backend is gone. */
 export async function endBackend(
   client: pg.ClientBase,
-  pid: number,
-  backendStart: string | null,
+  { pid, backendStart, application }: Pick<LockHolder, 'pid' | 'backendStart' | 'application'>,
   pause: (ms: number) => Promise<void>,
 ): Promise<void> {
-  const values = [pid, backendStart];
+  const values = [pid, backendStart, application];
   const there = async () => (await client.query<{ there: boolean }>(IS_THERE, values)).rows[0]?.there === true;
   try {
     await client.query(CANCEL, values);

@@ -4,16 +4,16 @@ import type pg from 'pg';
 import { afterEach, describe, expect, test } from 'vitest';
 import { FailureType } from '../../src/contract/errors.js';
 import { claimDatabase } from '../../src/step/claim.js';
-import { applicationName, attemptOf } from '../../src/step/fence.js';
-import { closeGate, openClient, waitAt } from '../support/gate.js';
-import { expectNoLeaks } from '../support/postgres.js';
+import { applicationName, attemptOf, endBackend } from '../../src/step/fence.js';
+import { closeGate, openClient, terminate, waitAt } from '../support/gate.js';
+import { createRole, dropRole, expectNoLeaks } from '../support/postgres.js';
 import { stage, type Stage } from '../support/stage.js';
 import { until } from '../support/until.js';
 
 let staged: Stage;
 const clients: pg.Client[] = [];
 afterEach(async () => {
-  for (const client of clients.splice(0)) await client.end();
+  for (const client of clients.splice(0)) await client.end().catch(() => undefined);
   if (staged === undefined) return;
   await expectNoLeaks(staged.database);
   await staged.close();
@@ -23,8 +23,8 @@ const SETUP = 'create table witness (at integer);';
 const INSERT = [{ migration: '10001', text: 'insert into witness values (1)' }];
 const GATED = [{ migration: '10001', text: `insert into witness values (1); ${waitAt(1)}` }];
 
-async function session(application: string): Promise<pg.Client & { pid: number }> {
-  const client = await openClient(staged.database, { application_name: application });
+async function session(application: string, options: pg.ClientConfig = {}): Promise<pg.Client & { pid: number }> {
+  const client = await openClient(staged.database, { application_name: application, ...options });
   clients.push(client);
   const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
   return Object.assign(client, { pid: rows[0]?.pid as number });
@@ -99,6 +99,154 @@ describe('two attempts at one step', () => {
     expect((await staged.apply(1, { attempt: 2 })).outcome.how).toBe('ran');
     expect(await isThere(frozen.pid)).toBe(false);
     expect(await witnesses()).toBe(1);
+  });
+});
+
+describe('a session is ended', () => {
+  test('although its script catches every cancel: it is terminated, gone, and only then the step is done, once', async () => {
+    const deaf = `insert into witness values (1);
+      do $$ begin
+        while split_part(current_setting('application_name'), ':', 3) = '1' loop
+          begin
+            perform pg_sleep(60);
+          exception when query_canceled then null;
+          end;
+        end loop;
+      end $$`;
+    staged = await stage([{ migration: '10001', text: deaf }], { setup: SETUP });
+    const first = staged.apply(1).catch((error: unknown) => error);
+    const pid = await until(
+      async () =>
+        (
+          await staged.database.asSuperuser<{ pid: number }>(
+            `select pid from pg_stat_activity where datname = $1 and wait_event = 'PgSleep'`,
+            [staged.database.name],
+          )
+        )[0]?.pid,
+      { describe: 'the script to sleep' },
+    );
+    expect((await staged.apply(1, { attempt: 2 })).outcome.how).toBe('ran');
+    expect(await isThere(pid)).toBe(false);
+    expect(await first).toMatchObject({ type: FailureType.StepInterrupted });
+    expect(await witnesses()).toBe(1);
+  });
+
+  const end = (target: Parameters<typeof endBackend>[1]) =>
+    staged.instance.sessions.withSession(({ client }) => endBackend(client, target, (ms) => pause(ms)));
+  const startOf = async (pid: number) => {
+    const rows = await staged.database.asSuperuser<{ start: string }>(
+      `select to_jsonb(backend_start) #>> '{}' as start from pg_stat_activity where pid = $1`,
+      [pid],
+    );
+    return rows[0]?.start as string;
+  };
+
+  test('by pid and start time: whoever has the pid later is left alone', async () => {
+    staged = await stage(INSERT, { setup: SETUP });
+    const later = await session(applicationName(staged.token, 1, 1));
+    const { pid, application } = { pid: later.pid, application: applicationName(staged.token, 1, 1) };
+    await end({ pid, application, backendStart: '2001-01-01T00:00:00+00:00' });
+    // Nor by its name, where it can be seen when it began: the one that could not be seen is gone.
+    await end({ pid, application, backendStart: null });
+    expect(await isThere(pid)).toBe(true);
+    await end({ pid, application, backendStart: await startOf(pid) });
+    expect(await isThere(pid)).toBe(false);
+  });
+
+  test("by pid and name where another role's start time cannot be seen", async () => {
+    staged = await stage(INSERT, { setup: SETUP });
+    const { database } = staged;
+    await database.asSuperuser(`grant pg_signal_backend to ${database.role}`);
+    const role = await createRole(database, 'privileged');
+    const name = applicationName(staged.token, 1, 1);
+    const theirs = await session(name, { connectionString: database.urlAs(role) });
+    await end({ pid: theirs.pid, application: applicationName(staged.token, 1, 2), backendStart: null });
+    expect(await isThere(theirs.pid)).toBe(true);
+    await end({ pid: theirs.pid, application: name, backendStart: null });
+    expect(await isThere(theirs.pid)).toBe(false);
+    await dropRole(database, role);
+  });
+
+  test('never in another database of the cluster, whichever of the two has issued the token in its name', async () => {
+    staged = await stage(INSERT, { setup: SETUP });
+    const neighbour = await stage(INSERT, { setup: SETUP });
+    const there: pg.Client[] = [];
+    try {
+      for (const token of [staged.token, neighbour.token]) {
+        const client = await openClient(neighbour.database, { application_name: applicationName(token, 1, 1) });
+        there.push(client);
+        await client.query('begin; select from witness');
+      }
+      const { classId, objId } = lockOf(neighbour);
+      await there[0]?.query('select pg_advisory_lock(1885828462, 0), pg_advisory_lock($1, $2)', [classId, objId]);
+      await staged.claim();
+      expect((await staged.apply(1, { attempt: 2 })).outcome.how).toBe('ran');
+      for (const client of there) expect((await client.query('select 1 as alive')).rows).toEqual([{ alive: 1 }]);
+    } finally {
+      for (const client of there) await client.end();
+      await neighbour.close();
+    }
+  });
+
+  const INTENT = { unit: 1, kind: 'createIndex', table: null, indexes: [] };
+  const BUILD = { migration: '10001', text: 'create index concurrently witness_at on witness (at)' };
+
+  /** What a dead worker left: a session that holds both locks and still executes, and the row of its step. */
+  async function orphan(step: { migration: string; seq: number; intent: unknown; backendStart?: string }) {
+    const old = await session(applicationName(staged.token, 1, step.seq));
+    const { classId, objId } = lockOf(staged);
+    await staged.database.query(
+      `insert into pgunwind.step (run, seq, leg, migration, direction, script, execution, state, attempt, token, pid, backend_start,
+                                  xids, ledger_row, intent)
+       select $1, q.seq, 0, q.migration, q.direction, q.script, q.execution, 'started', 1, $2, $3, $4,
+              '{}', pgunwind.ledger_begin(q.migration, false), $5
+         from pgunwind.plan_step q where q.migration = $6`,
+      [staged.run, staged.token, old.pid, step.backendStart ?? (await startOf(old.pid)), step.intent, step.migration],
+    );
+    await old.query('select pg_advisory_lock(1885828462, 0), pg_advisory_lock($1, $2)', [classId, objId]);
+    const ended = old.query('select pg_sleep(60)').catch((error: unknown) => error);
+    await until(
+      async () =>
+        (
+          await staged.database.asSuperuser(`select from pg_stat_activity where pid = $1 and wait_event = 'PgSleep'`, [
+            old.pid,
+          ])
+        ).length > 0,
+      { describe: 'the orphan to execute its statement' },
+    );
+    return { pid: old.pid, ended };
+  }
+
+  test('unless it builds what this very step has intended', async () => {
+    staged = await stage([BUILD], { setup: SETUP });
+    const { pid, ended } = await orphan({ migration: '10001', seq: 1, intent: INTENT });
+    await expect(staged.apply(1, { attempt: 2 })).rejects.toMatchObject({ type: FailureType.InstanceBusy });
+    expect(await isThere(pid)).toBe(true);
+    await terminate(staged.database, pid);
+    expect(await ended).toBeInstanceOf(Error);
+  });
+
+  test.each([
+    ['no intent', { intent: null }],
+    ['the intent of a backend that had its pid before', { intent: INTENT, backendStart: '2001-01-01' }],
+    ['the intent of what commits where nobody can look', { intent: { ...INTENT, kind: 'opaque' } }],
+  ])('although it executes something for this step, with %s', async (_, row) => {
+    staged = await stage([BUILD], { setup: SETUP });
+    const { pid, ended } = await orphan({ migration: '10001', seq: 1, ...row });
+    expect((await staged.apply(1, { attempt: 2 })).outcome.how).toBe('resumed');
+    expect(await isThere(pid)).toBe(false);
+    expect(await ended).toMatchObject({ code: expect.stringMatching(/^57/) });
+    expect(await staged.database.query(`select to_regclass('witness_at') is not null as built`)).toEqual([
+      { built: true },
+    ]);
+  });
+
+  test('although it builds what another step intended', async () => {
+    staged = await stage([...INSERT, { ...BUILD, migration: '10000' }], { setup: SETUP });
+    const { pid, ended } = await orphan({ migration: '10000', seq: 2, intent: INTENT });
+    await expect(staged.apply(1, { attempt: 2 })).rejects.toMatchObject({ type: FailureType.DirtyDatabase });
+    expect(await isThere(pid)).toBe(false);
+    expect(await ended).toMatchObject({ code: expect.stringMatching(/^57/) });
   });
 });
 
