@@ -1,7 +1,11 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type pg from 'pg';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { BlockerPolicy } from '../../src/contract/blockers.js';
 import { FailureType, type UnwindError } from '../../src/contract/errors.js';
+import { createSessionPool } from '../../src/postgres/session-pool.js';
+import { DEFAULT_SETTINGS } from '../../src/postgres/session.js';
+import { applyStep } from '../../src/step/apply.js';
 import { applicationName } from '../../src/step/fence.js';
 import { openClient } from '../support/gate.js';
 import { createRole, dropRole, expectNoLeaks } from '../support/postgres.js';
@@ -217,6 +221,44 @@ describe('the policy terminate', () => {
     const error = await failure();
     expect(error.message).toContain("a superuser's session, which our role may not end");
     expect(await isThere(blocker.pid)).toBe(true);
+  });
+});
+
+describe('a privileged step', () => {
+  test('is watched and cancelled under the role that it runs as', async () => {
+    await stageWith('wait', { migration: '10001', text: 'alter table jobs add column note text; select pg_sleep(60)' });
+    const { database } = staged;
+    const role = await createRole(database, 'admin', `in role ${database.role}`);
+    const privileged = createSessionPool({
+      url: () => Promise.resolve(database.urlAs(role)),
+      settings: DEFAULT_SETTINGS,
+      warm: 1,
+    });
+    const blocker = await idle();
+    const told: string[] = [];
+    const cancellation = new AbortController();
+    const attempt = (number: number) =>
+      applyStep(
+        { ...staged.instance, privileged },
+        { ...staged.order(1, number), privileged: true },
+        {
+          check: null,
+          progress: (what) => told.push(what),
+          working: () => undefined,
+          pause: (ms) => pause(ms),
+          signal: cancellation.signal,
+        },
+      ).catch((error: unknown) => error);
+    expect(await attempt(1)).toMatchObject({ details: { blockers: [{ pid: blocker.pid }] } });
+    await blocker.query('rollback');
+    const sleeping = attempt(2);
+    await until(() => told.some((what) => what.includes('PgSleep')), {
+      describe: 'the look to see what the step does',
+    });
+    cancellation.abort();
+    expect(await sleeping).toMatchObject({ details: { sqlstate: '57014' } });
+    await privileged.close();
+    await dropRole(database, role);
   });
 });
 

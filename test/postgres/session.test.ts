@@ -8,6 +8,8 @@ import { FailureType } from '../../src/contract/errors.js';
 import { createSessionPool } from '../../src/postgres/session-pool.js';
 import { DEFAULT_SETTINGS, IDLE_NAME, openSession, type Session } from '../../src/postgres/session.js';
 import { createDatabase, expectNoLeaks, serverMajor, withClient, type TestDatabase } from '../support/postgres.js';
+import { openClient } from '../support/gate.js';
+import { stage } from '../support/stage.js';
 import { until } from '../support/until.js';
 
 let database: TestDatabase;
@@ -331,6 +333,33 @@ server_reset_query = discard all
     expect(await show(session, 'lock_timeout')).toBe('1s');
     expect(await show(session, 'idle_in_transaction_session_timeout')).toBe('1min');
     await session.close();
+  });
+
+  test('through session mode a step waits for a lock, has who holds it ended, and is cancelled on the server', async () => {
+    const url = await start('session');
+    const staged = await stage(
+      [
+        { migration: '10002', text: 'alter table jobs add column note text' },
+        { migration: '10001', text: 'select pg_sleep(60)' },
+      ],
+      { setup: 'create table jobs (id integer)', database, via: () => url, blockers: 'terminateIdle' },
+    );
+    const blocker = await openClient(database);
+    await blocker.query('begin; select from jobs');
+    expect((await staged.apply(1)).outcome.endedSessions).toMatchObject([{ application: 'a session of the test' }]);
+    await blocker.end().catch(() => undefined);
+
+    const cancellation = new AbortController();
+    const sleeping = () =>
+      database.asSuperuser(`select from pg_stat_activity where wait_event = 'PgSleep' and datname = $1`, [
+        database.name,
+      ]);
+    const cancelled = staged.apply(2, { signal: cancellation.signal }).catch((error: unknown) => error);
+    await until(async () => (await sleeping()).length > 0, { describe: 'the script to sleep' });
+    cancellation.abort();
+    expect(await cancelled).toMatchObject({ details: { sqlstate: '57014' } });
+    expect(await sleeping()).toEqual([]);
+    await staged.instance.sessions.close();
   });
 });
 
