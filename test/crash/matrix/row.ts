@@ -58,6 +58,8 @@ export interface Row {
   readonly rival?: boolean;
   /** Before the runs start: faults that need something prepared. */
   readonly prepare?: (context: { bench: Bench; site: Site; instances: readonly InstanceDatabases[] }) => Promise<void>;
+  /** Once the traps are set. */
+  readonly beforeTheStart?: (context: RowContext) => void;
   /** While the runs are on their way to their points. */
   readonly onTheWay?: (context: RowContext) => Promise<void>;
   /** Once the runs are over. */
@@ -108,7 +110,8 @@ export async function runRow(bench: Bench, temporal: TemporalAddress, row: Row):
       cells.push({ column, instance, databases, url, trap, again: [] });
     }
     // The one that sleeps is started last: it has to sleep still when the fault comes.
-    const [late, early] = [cells.filter(sleeps), cells.filter((cell) => !sleeps(cell))];
+    const isLate = (cell: Cell) => sleeps(cell) && row.onTheWay === undefined;
+    const [late, early] = [cells.filter(isLate), cells.filter((cell) => !isLate(cell))];
     let second: Station | null = null;
     let marked = Date.now();
     const context: RowContext = {
@@ -125,6 +128,7 @@ export async function runRow(bench: Bench, temporal: TemporalAddress, row: Row):
       },
       mark: () => (marked = Date.now()),
     };
+    row.beforeTheStart?.(context);
     await Promise.all(early.map(({ instance }) => startRun(site, instance)));
     await row.onTheWay?.(context);
     await Promise.all(early.map(atItsPoint));
