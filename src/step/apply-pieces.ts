@@ -2,6 +2,7 @@ import { FailureType, UnwindError } from '../contract/errors.js';
 import type { Unit } from '../contract/script.js';
 import { MessageError, type MessageResult, type Notice } from '../postgres/message.js';
 import type { Session } from '../postgres/session.js';
+import { kindOf } from '../postgres/sqlstate.js';
 import { carriedOut, refuseLostSession, type CarriedOut } from './carried-out.js';
 import type { InstanceDatabase } from './database.js';
 import type { BegunRow, Intent } from './failures.js';
@@ -118,9 +119,16 @@ async function runOpaque(pieces: Pieces, unit: Unit, at: number, earlier: Intent
   try {
     return await asScript(pieces, unit, async () => (await send(textOf(order, unit))).notices);
   } catch (error) {
+    // A lost session is looked up: where a failover has lost the intent too, nothing of the part is left, and it runs again.
+    if (isLost(error)) throw error;
     // Even an error that the server reported may come after a commit inside.
     throw undecided(order, at, 'The script failed', error);
   }
+}
+
+function isLost(error: unknown): boolean {
+  if (error instanceof UnwindError) return error.type === FailureType.DatabaseUnreachable;
+  return error instanceof MessageError && kindOf(error.cause) === 'connectionLost';
 }
 
 function undecided(order: StepOrder, at: number, what: string, cause?: unknown): UnwindError {

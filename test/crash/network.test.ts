@@ -49,11 +49,11 @@ defineRows([
   ].map(({ name, forMs }) => ({
     name,
     spares: true,
-    async fault({ first, mark, open }: Parameters<Parameters<typeof defineRows>[0][number]['fault']>[0]) {
+    async fault({ first, mark, openAtOnce }: Parameters<Parameters<typeof defineRows>[0][number]['fault']>[0]) {
       mark();
       first.temporal.refuse(true);
       first.temporal.cut();
-      const opened = open();
+      const opened = openAtOnce();
       await sleep(forMs); // the length of the fault
       first.temporal.refuse(false);
       await opened;

@@ -7,7 +7,7 @@ import { withClient } from './matrix/bench.js';
 import { startRun, type Answer, type Question } from './matrix/cell.js';
 import { defineRows } from './matrix/define.js';
 import type { Column } from './matrix/points.js';
-import { FRONTEND, LEDGER_KEYS } from './matrix/product.js';
+import { FRONTEND, LEDGER_KEYS, SEGMENTS } from './matrix/product.js';
 import type { Cell } from './matrix/row.js';
 
 const KEY = LEDGER_KEYS.frontend;
@@ -28,7 +28,8 @@ function startMigrator({ url }: Cell, work: (client: pg.Client) => Promise<void>
     await client.query('select pg_advisory_unlock($1, $2)', [LOCK.classId, LOCK.objId]);
   }).finally(() => (over = true));
   ended.catch(() => undefined); // awaited by the row
-  const isThere = (client: pg.Client) => client.query(AT_THE_LOCK, [LOCK.classId]).then(({ rowCount }) => rowCount !== 0);
+  const isThere = (client: pg.Client) =>
+    client.query(AT_THE_LOCK, [LOCK.classId]).then(({ rowCount }) => rowCount !== 0);
   const there = withClient(url, (client) =>
     until(async () => over || (await isThere(client)), { describe: "the product's migrator at its lock" }),
   );
@@ -57,6 +58,20 @@ async function applyAgain(cell: Cell, client: pg.Client): Promise<void> {
   cell.again.push(id);
 }
 
+/** By hand, with its row in the ledger. */
+async function undoAgain(cell: Cell): Promise<void> {
+  const id = cell.again.pop();
+  if (id !== 9) throw new Error(`${id} was applied again, not 9`);
+  await withClient(cell.url, async (client) => {
+    for (let part = 1; part <= SEGMENTS; part += 1) await client.query(`create table back_9_${part} (id integer)`);
+    await client.query(
+      `insert into migration_logs (migration_logs_schema_version, schema, version, up, started_at, finished_at, success)
+       values (2, $1, $2, false, clock_timestamp(), clock_timestamp(), true)`,
+      [KEY, id],
+    );
+  });
+}
+
 async function sleepFor(seconds: number, client: pg.Client): Promise<void> {
   await client.query('select pg_sleep($1)', [seconds]);
 }
@@ -68,16 +83,18 @@ defineRows([
   {
     name: 'a second workflow under another id',
     spares: true,
-    async fault({ site, cells, mark, open }) {
+    async fault({ site, cells, mark, openAtOnce }) {
       await Promise.all(
         cells.map(async ({ instance }) => {
           const rival = await startRun(site, instance, `other/${instance}`);
+          let last: StatusReport | null = null;
           const status = await until(
             async () => {
               const seen = await rival.query<StatusReport>(QueryName.status);
+              last = seen;
               return seen.state === 'needsOperator' && seen;
             },
-            { within: 30_000, every: 200, describe: 'the second workflow to be refused' },
+            { within: 60_000, every: 200, describe: 'the second workflow to be refused', show: () => last },
           );
           const failures = status.parked.map(({ failure }) => failure);
           if (failures.some((failure) => failure !== 'ClaimedByAnother')) {
@@ -87,7 +104,7 @@ defineRows([
         }),
       );
       mark();
-      await open();
+      await openAtOnce();
       // The first one's id is the lock of the instance.
       await Promise.all(
         cells.map(({ instance }) =>
@@ -103,24 +120,30 @@ defineRows([
     name: "the product's migrator takes its lock",
     spares: true,
     foresees: whileItHoldsTheLock,
-    async fault({ cells, mark, open }) {
+    async fault({ cells, mark, openAtOnce }) {
       const migrators = cells.map((cell) => startMigrator(cell, (client) => sleepFor(2, client)));
       await Promise.all(migrators.map(({ there }) => there));
       mark();
-      await open();
+      await openAtOnce();
       await Promise.all(migrators.map(({ ended }) => ended));
     },
   },
   {
     name: "the product's migrator applies again what was just undone",
     spares: true,
-    foresees: (column, question) =>
-      whileItHoldsTheLock(column, question) ?? (question.failure === 'DirtyDatabase' ? 'restart' : null),
-    async fault({ cells, mark, open }) {
+    foresees: (column, question) => {
+      const patience = whileItHoldsTheLock(column, question);
+      if (patience !== null || question.failure !== 'DirtyDatabase') return patience;
+      // While an index statement runs the migrator is let in (it would be its deadlock), so this step is half done: not a state to
+      // start a new run from.
+      return column.at.kind === 'blocked' && question.codes.join() === 'unexpectedAppliedSet' ? 'bringBack' : 'restart';
+    },
+    bringBack: undoAgain,
+    async fault({ cells, mark, openAtOnce }) {
       const migrators = cells.map((cell) => startMigrator(cell, (client) => applyAgain(cell, client)));
       await Promise.all(migrators.map(({ there }) => there));
       mark();
-      await open();
+      await openAtOnce();
       await Promise.all(migrators.map(({ ended }) => ended));
     },
   },

@@ -54,11 +54,30 @@ describe('an opaque step', () => {
     const attempt = staged.apply(1).catch((error: unknown) => error);
     await terminate(staged.database, await gate.waiter());
     await gate.open();
-    expect(await attempt).toMatchObject({ type: FailureType.StepUndecided, details: { unit: 1 } });
+    expect(await attempt).toMatchObject({ retryable: true });
     for (const later of [2, 3]) {
-      await expect(staged.apply(1, { attempt: later })).rejects.toMatchObject({ type: FailureType.StepUndecided });
+      await expect(staged.apply(1, { attempt: later })).rejects.toMatchObject({
+        type: FailureType.StepUndecided,
+        retryable: false,
+        details: { unit: 1 },
+      });
     }
     expect(await witnesses()).toEqual([1, 2]);
+  });
+
+  test('where a failover has lost the intent as well, nothing of it is left, and the next attempt runs it', async () => {
+    staged = await stage([{ migration: '10001', text: loop(`if at = 2 then ${WAIT} end if;`) }], { setup: SETUP });
+    const gate = await closeGate(staged.database, 1);
+    const attempt = staged.apply(1).catch((error: unknown) => error);
+    await terminate(staged.database, await gate.waiter());
+    await gate.open();
+    expect(await attempt).toMatchObject({ retryable: true });
+    // What the promoted standby never heard of: the step's row, the ledger's and what the script had committed.
+    await staged.database.query(
+      'delete from pgunwind.step; delete from witness; delete from migration_logs where not up',
+    );
+    expect((await staged.apply(1, { attempt: 2 })).outcome.how).toBe('ran');
+    expect(await witnesses()).toEqual([1, 2, 3]);
   });
 
   test('after an abort, a person who says in the ledger what became of it opens the way for the next run', async () => {

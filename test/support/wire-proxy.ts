@@ -29,6 +29,8 @@ export interface Proxy {
   /** The same connection string, through the proxy. */
   url(direct: string): string;
   hold(point: HoldPoint): Hold;
+  /** Every such message of every connection waits, until the function that is returned is called. */
+  holdAll(when: HoldPoint['when']): () => void;
   /** Cuts the connections of now, both ends. */
   cut(database?: string): void;
   /** New connections are refused from now on, or accepted again. */
@@ -120,6 +122,11 @@ export async function startProxy({ port: target, wire }: ProxyOptions): Promise<
       holds.add(hold);
       return hold;
     },
+    holdAll(when) {
+      const all = createHoldOfAll(when, () => holds.delete(all));
+      holds.add(all);
+      return all.release;
+    },
     cut(database) {
       for (const connection of [...connections]) {
         if (database === undefined || connection.database() === database) destroy(connection);
@@ -178,6 +185,24 @@ function createHold({ database, when }: HoldPoint, disarm: () => void): ArmedHol
       held?.cut();
       held = null;
     },
+  };
+}
+
+function createHoldOfAll(when: HoldPoint['when'], disarm: () => void): ArmedHold {
+  const held = new Set<Direction>();
+  const end = (how: (direction: Direction) => void) => () => {
+    disarm();
+    const all = [...held];
+    held.clear();
+    all.forEach(how);
+  };
+  return {
+    wants: (message) => when(message),
+    take: (direction) => void held.add(direction),
+    lose: (direction) => void held.delete(direction),
+    isReached: () => held.size > 0,
+    release: end((direction) => direction.letGo()),
+    drop: end((direction) => direction.cut()),
   };
 }
 

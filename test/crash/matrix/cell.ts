@@ -24,13 +24,15 @@ export interface Question {
 }
 
 /** What an operator does about a question, as docs/operations.md and docs/dirty.md say. */
-export type Answer = 'retry' | 'settleAndRestart' | 'restart';
+export type Answer = 'retry' | 'bringBack' | 'settleAndRestart' | 'restart';
 
 export interface Drive {
   /** Null: this question was not foreseen, and the cell is red. */
   readonly answer: (question: Question) => Answer | null;
   /** A run that ended other than completed (cancelled, terminated) is started again, as its operator would. */
   readonly startsAgain: boolean;
+  /** Undoes by hand what somebody did meanwhile. */
+  readonly bringBack?: () => Promise<void>;
 }
 
 export interface Course {
@@ -66,7 +68,7 @@ export async function drive(
   site: Site,
   bench: Bench,
   instance: string,
-  { answer, startsAgain }: Drive,
+  { answer, startsAgain, bringBack }: Drive,
   deadline: number,
 ): Promise<Course> {
   const questions: Question[] = [];
@@ -88,7 +90,8 @@ export async function drive(
         questions.push(question);
         const what = questions.length > MAX_QUESTIONS ? null : answer(question);
         if (what === null) return red(`asked what was not foreseen: ${inspect(question, { breakLength: Infinity })}`);
-        if (what === 'retry') await handle.executeUpdate(UpdateName.retryStep, { args: [{}] });
+        if (what === 'bringBack') await bringBack?.();
+        if (what === 'retry' || what === 'bringBack') await handle.executeUpdate(UpdateName.retryStep, { args: [{}] });
         else {
           if (what === 'settleAndRestart') await settleOpaque(bench, databases);
           await handle.executeUpdate(UpdateName.abort, { args: [{ by: 'crash matrix' }] });

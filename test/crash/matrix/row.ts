@@ -3,6 +3,7 @@ import { until } from '../../support/until.js';
 import {
   HEARTBEAT_TIMEOUT,
   openSite,
+  queryAt,
   type Bench,
   type InstanceDatabases,
   type Site,
@@ -43,6 +44,8 @@ export interface RowContext {
   readonly second: Station | null;
   /** Opens the traps, each once another attempt stands there too or the old one is gone; messages pass or are lost. */
   open(how?: 'lose'): Promise<void>;
+  /** Opens the traps: the attempt that stands there goes on, for the fault has not ended it. */
+  openAtOnce(): Promise<void>;
   /** Only those that stand in the server: messages wait on. */
   openInServer(): Promise<void>;
   /** Now: what comes later is the recovery. */
@@ -66,6 +69,8 @@ export interface Row {
   readonly after?: (context: RowContext) => Promise<void>;
   /** The questions that the design foresees in a cell; by default only the one about an opaque step that died half-way. */
   readonly foresees?: (column: Column, question: Question) => Answer | null;
+  /** What an operator does by hand for the answer `bringBack`. */
+  readonly bringBack?: (cell: Cell) => Promise<void>;
   /** The row's faults leave the opaque step alone, so nothing has to be asked. */
   readonly spares?: boolean;
   readonly startsAgain?: boolean;
@@ -99,6 +104,8 @@ export async function runRow(bench: Bench, temporal: TemporalAddress, row: Row):
   try {
     const first = await site.startStation('first');
     await row.prepare?.({ bench, site, instances: Object.values(instances) });
+    // A sequence of a cloned database forgets numbers in a crash before the first checkpoint (its template's page has them logged).
+    await queryAt(bench.postgres.superuserUrl, 'checkpoint');
     const undisturbed = await runUndisturbed(bench, site, names.at(-1) as string);
     const cells: Cell[] = [];
     for (const [at, column] of all.entries()) {
@@ -113,6 +120,8 @@ export async function runRow(bench: Bench, temporal: TemporalAddress, row: Row):
     const isLate = (cell: Cell) => sleeps(cell) && row.onTheWay === undefined;
     const [late, early] = [cells.filter(isLate), cells.filter((cell) => !isLate(cell))];
     let second: Station | null = null;
+    // A worker gives up a session whose backend has finished while no answer comes. Before the fault it shall not find out.
+    const lookAway = first.postgres.holdAll(({ text }) => text.includes('watch.progress'));
     let marked = Date.now();
     const context: RowContext = {
       bench,
@@ -123,10 +132,14 @@ export async function runRow(bench: Bench, temporal: TemporalAddress, row: Row):
         return second;
       },
       open: async (how) => void (await Promise.all(cells.map((cell) => openInTime(cell, how)))),
+      openAtOnce: async () => void (await Promise.all(cells.map(({ trap }) => trap.open()))),
       openInServer: async () => {
         await Promise.all(cells.filter(({ trap }) => trap.inServer).map((cell) => openInTime(cell)));
       },
-      mark: () => (marked = Date.now()),
+      mark() {
+        marked = Date.now();
+        lookAway();
+      },
     };
     row.beforeTheStart?.(context);
     await Promise.all(early.map(({ instance }) => startRun(site, instance)));
@@ -138,12 +151,16 @@ export async function runRow(bench: Bench, temporal: TemporalAddress, row: Row):
     await row.fault(context);
     const deadline = marked + (row.within ?? 90) * 1_000;
     const courses = await Promise.all(
-      cells.map(({ instance, column }) =>
+      cells.map((cell) =>
         drive(
           site,
           bench,
-          instance,
-          { answer: (question) => answerOf(row, column, question), startsAgain: row.startsAgain ?? false },
+          cell.instance,
+          {
+            answer: (question) => answerOf(row, cell.column, question),
+            startsAgain: row.startsAgain ?? false,
+            bringBack: () => row.bringBack?.(cell) ?? Promise.resolve(),
+          },
           deadline,
         ),
       ),

@@ -63,14 +63,18 @@ let atTheStart: readonly Hold[] = [];
  */
 export const standbyRow: RowDefinition = {
   name: 'promote a standby that lacks the last commits',
+  spares: true, // of the opaque step nothing is left on the standby, not even that it began
   ownPostgres: benchWithPrimary,
   async prepare({ bench }) {
     standby = await startStandby(bench.postgres);
     const primary = bench.postgres.superuserUrl;
-    await until(async () => (await queryAt(primary, `select 1 from pg_stat_replication where state = 'streaming'`)).length > 0, {
-      within: 30_000,
-      describe: 'a standby that streams',
-    });
+    await until(
+      async () => (await queryAt(primary, `select 1 from pg_stat_replication where state = 'streaming'`)).length > 0,
+      {
+        within: 30_000,
+        describe: 'a standby that streams',
+      },
+    );
   },
   beforeTheStart({ cells, first }) {
     atTheStart = cells.map(({ databases }) =>
@@ -91,9 +95,11 @@ export const standbyRow: RowDefinition = {
     await until(
       async () =>
         (
-          await queryAt<{ there: boolean }>(follower.superuserUrl, 'select pg_last_wal_replay_lsn() >= $1::pg_lsn as there', [
-            now?.lsn,
-          ])
+          await queryAt<{ there: boolean }>(
+            follower.superuserUrl,
+            'select pg_last_wal_replay_lsn() >= $1::pg_lsn as there',
+            [now?.lsn],
+          )
         )[0]?.there,
       { within: 30_000, describe: 'the standby to have replayed that' },
     );
