@@ -1,17 +1,21 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type DevServer, startDevServer } from '../../src/temporal/dev-server.js';
 import { until } from '../support/until.js';
-import { FakeInstance, fails, PLAN } from './fake-instance.js';
+import { FakeInstance, fails, Gate, PLAN } from './fake-instance.js';
 import { type Harness, openHarness } from './harness.js';
+import { firstRunOf, type History, partsOf } from './parts.js';
+import { saveHistory } from './saved-history.js';
 
-// A server of its own: it suggests a new run after 60 events instead of 4,096.
+/** A server of its own: it suggests a new run after so many events, instead of 4,096. */
+const SUGGESTED_AT = 60;
+
 let server: DevServer;
 let harness: Harness;
 beforeAll(async () => {
   server = await startDevServer({
     headless: true,
     anyPort: true,
-    dynamicConfig: { 'limit.historyCount.suggestContinueAsNew': 60 },
+    dynamicConfig: { 'limit.historyCount.suggestContinueAsNew': SUGGESTED_AT },
   });
   harness = await openHarness(server);
 });
@@ -21,13 +25,6 @@ afterAll(async () => {
 });
 
 const ids = (prefix: string, count: number) => Array.from({ length: count }, (_, index) => `${prefix}${count - index}`);
-
-async function runsOf(workflowId: string): Promise<number> {
-  const runs = harness.client.workflow.list({ query: `WorkflowId = '${workflowId}'` });
-  const seen = [];
-  for await (const run of runs) seen.push(run);
-  return seen.length;
-}
 
 test('a long run goes on in a new history with its position, its claims and its decisions', async () => {
   const instance = new FakeInstance(
@@ -51,7 +48,7 @@ test('a long run goes on in a new history with its position, its claims and its 
     stepsTotal: 34,
     decisions: [{ kind: 'approve', by: 'ann' }],
   });
-  expect(await until(() => runsOf(handle.workflowId), { describe: 'the runs to be listed' })).toBeGreaterThan(2);
+  expect((await partsOf(handle, firstRunOf(handle))).length).toBeGreaterThan(2);
   expect(instance.count('applyMigration')).toBe(34);
   expect(instance.count('makePlan')).toBe(1);
   expect(instance.count('claim')).toBe(1);
@@ -68,9 +65,7 @@ test('a database that is parked stays parked in the new history', async () => {
     describe: 'the other database to reach the boundary',
     within: 30_000,
   });
-  expect((await handle.describe()).runId).not.toBe(
-    (handle as unknown as { firstExecutionRunId: string }).firstExecutionRunId,
-  );
+  expect((await handle.describe()).runId).not.toBe(firstRunOf(handle));
   expect(await status()).toMatchObject({
     state: 'needsOperator',
     parked: [{ database: 'codeintel', seq: 2, failure: 'StepFailed' }],
@@ -81,4 +76,74 @@ test('a database that is parked stays parked in the new history', async () => {
   expect(metadata.currentDetails).toContain('codeintel is parked');
   await update('retryStep');
   expect(await report).toMatchObject({ outcome: 'completed', stepsDone: 28, decisions: [{ kind: 'retryStep' }] });
+});
+
+test('a decision that is still being written when the history is long enough goes along', async () => {
+  const writing = new Gate();
+  const instance = new FakeInstance([{ release: 'v5.0.0', steps: { frontend: ids('m', 60), codeintel: ids('c', 3) } }])
+    .next('applyMigration codeintel 2', fails('StepFailed'))
+    .next('recordDecision retryStep', writing.twist);
+  const { handle, inState, update, report } = await harness.start(instance);
+  await inState('needsOperator');
+  const answer = update('retryStep', { by: 'ann' });
+  await writing.reached;
+  const { runId } = await handle.describe();
+  const atRest = async () => {
+    const { historyLength, raw } = await handle.describe();
+    return historyLength > SUGGESTED_AT && raw.pendingActivities?.length === 1;
+  };
+  await until(atRest, { describe: 'nothing but the decision to be under way' }).finally(() => writing.open());
+  expect((await answer).decisions).toMatchObject([{ kind: 'retryStep', by: 'ann' }]);
+  expect(await report).toMatchObject({ outcome: 'completed', stepsDone: 63, decisions: [{ by: 'ann' }] });
+  expect(instance.decisions).toHaveLength(1);
+  const parts = await partsOf(handle, firstRunOf(handle));
+  const accepted = parts.filter(({ events }) =>
+    events?.some((it) => it.workflowExecutionUpdateCompletedEventAttributes),
+  );
+  expect(accepted, 'the history waited for it').toEqual([
+    await handle.client.getHandle(handle.workflowId, runId).fetchHistory(),
+  ]);
+});
+
+test('an abort that comes when the history is long enough ends the run, in that history or in the next', async () => {
+  const last = new Gate();
+  const instance = new FakeInstance([{ release: 'v5.0.0', steps: { frontend: ids('m', 40) } }]);
+  let length = () => Promise.resolve(0);
+  let held = false;
+  for (let seq = 1; seq <= 40; seq += 1) {
+    instance.next(`applyMigration frontend ${seq} `, async (work) => {
+      if (held || (await length()) < SUGGESTED_AT - 12) return work(); // a step costs six events
+      held = true;
+      return last.twist(work);
+    });
+  }
+  const { handle, update, report } = await harness.start(instance);
+  length = async () => (await handle.describe()).historyLength;
+  await until(() => held, { describe: 'a step near the suggestion to be held', within: 30_000 });
+  const answer = update('abort', { by: 'ann' });
+  last.open(); // at the same time: whichever comes first
+  expect((await answer).decisions).toMatchObject([{ kind: 'abort' }]);
+  const result = await report;
+  expect(result).toMatchObject({ outcome: 'aborted', decisions: [{ kind: 'abort', by: 'ann' }] });
+  expect(result.stepsDone).toBe(instance.done.size);
+  expect(instance.ended).toBe('aborted');
+});
+
+test('an approval just before the history is long enough is not asked for again in the next', async () => {
+  const instance = new FakeInstance([{ release: 'v5.0.0', steps: { frontend: ids('m', 9), codeintel: ids('c', 4) } }], {
+    destructiveSteps: 1,
+  });
+  const { handle, inState, update, report } = await harness.start(instance);
+  await inState('awaitingApproval');
+  await update('approve', { plan: PLAN, by: 'ann' });
+  expect(await report).toMatchObject({ outcome: 'completed', decisions: [{ kind: 'approve', by: 'ann' }] });
+  expect(instance.decisions).toHaveLength(1);
+  const { workflowId, client } = handle;
+  const parts = await partsOf(handle, firstRunOf(handle));
+  expect(parts.length).toBeGreaterThan(1);
+  for (const [at, { events }] of [parts[0] as History, parts.at(-1) as History].entries()) {
+    const runId = events?.[0]?.workflowExecutionStartedEventAttributes?.originalExecutionRunId;
+    expect(runId).toBeTruthy();
+    await saveHistory(client.getHandle(workflowId, runId ?? ''), `continued-as-new-${at + 1}`);
+  }
 });

@@ -13,6 +13,12 @@ const VERSION = '0.1.0';
 export async function saveHistory(handle: WorkflowHandle, what: string): Promise<void> {
   if (process.env['PG_UNWIND_SAVE_HISTORIES'] !== '1') return;
   await mkdir(historiesFolder, { recursive: true });
-  const json = historyToJSON(await handle.fetchHistory());
+  const json = withoutStacks(historyToJSON(await handle.fetchHistory()));
   await writeFile(path.join(historiesFolder, `${what}-${VERSION}.json`), `${json}\n`);
+}
+
+/** A stack names the folders of the machine that the history was saved on, and no replay looks at it. */
+function withoutStacks(json: string): string {
+  const history: unknown = JSON.parse(json);
+  return JSON.stringify(history, (key, value: unknown) => (key === 'stackTrace' ? undefined : value), 2);
 }
