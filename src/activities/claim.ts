@@ -3,12 +3,13 @@ import { Context } from '@temporalio/activity';
 import type { Activities } from '../contract/activities.js';
 import { yieldFence } from '../journal/runs.js';
 import { claimDatabase } from '../step/claim.js';
+import { onPlannedServer } from '../step/server.js';
 import type { ActivityDeps } from './deps.js';
 import { beating } from './heartbeat.js';
 
 /** One token per database, all databases side by side. A repeat after a lost answer issues new ones: the last answer counts. */
 export function createClaim({ instances }: ActivityDeps): Activities['claim'] {
-  return ({ instance, run, owner, databases, takeOver }) =>
+  return ({ instance, run, owner, databases, takeOver, servers }) =>
     beating('claiming', async (tell) => {
       const opened = instances.open(instance);
       const signal = Context.current().cancellationSignal;
@@ -19,8 +20,16 @@ export function createClaim({ instances }: ActivityDeps): Activities['claim'] {
       const answers = await Promise.allSettled(
         databases.map(async (name) => {
           const database = opened.database(name);
-          await database.prepare();
-          return [name, await claimDatabase(database, { run, owner, takeOver }, waits)] as const;
+          const server = servers?.[name];
+          const token = await onPlannedServer(database.sessions, name, server, async () => {
+            await database.prepare();
+            return claimDatabase(
+              database,
+              { run, owner, takeOver, ...(server === undefined ? {} : { server }) },
+              waits,
+            );
+          });
+          return [name, token] as const;
         }),
       );
       const failed = answers.find((answer) => answer.status === 'rejected');

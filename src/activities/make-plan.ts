@@ -35,7 +35,7 @@ export function createMakePlan({ instances, plans, searchAttributes }: ActivityD
         ? await newPlan(instance, input, surveys)
         : await plans.plan(instance.databases[0] as InstanceDatabase, open.plan);
     const run = open?.run ?? input.run;
-    return summarize(instance, plan, run, open !== null, searchAttributes);
+    return summarize(instance, plan, surveys, { run, resumed: open !== null, searchAttributes });
   };
 }
 
@@ -113,9 +113,8 @@ const EXAMPLES = 10;
 async function summarize(
   instance: OpenInstance,
   plan: Plan,
-  run: string,
-  resumed: boolean,
-  searchAttributes: boolean,
+  surveys: Readonly<Record<string, Survey>>,
+  { run, resumed, searchAttributes }: { run: string; resumed: boolean; searchAttributes: boolean },
 ): Promise<PlanSummary> {
   const standing = await Promise.all(
     instance.databases.map((database) =>
@@ -155,7 +154,11 @@ async function summarize(
       return `${database} ${step.migration} ${step.name}: ${[...new Set(lost)].slice(0, 3).join(', ')}`.slice(0, 200);
     }),
     approved: standing.some(({ approved }) => approved),
-    warnings: plan.warnings.slice(0, 20).map((warning) => warning.text),
+    warnings: [
+      ...Object.values(surveys).flatMap((survey) => survey.warnings),
+      ...plan.warnings.map((warning) => warning.text),
+    ].slice(0, 20),
+    servers: Object.fromEntries(Object.values(surveys).map(({ database, physical }) => [database, physical])),
     searchAttributes,
     options: {
       stepTimeoutSeconds: options.stepTimeoutSeconds,

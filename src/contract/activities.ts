@@ -53,6 +53,8 @@ export interface PlanSummary {
   /** Consent to this very plan that the journal already holds. */
   readonly approved: boolean;
   readonly warnings: readonly string[];
+  /** Cluster and database of each, `<system identifier>/<oid>`; a plan of before 0.1 has none. */
+  readonly servers?: Readonly<Record<DatabaseName, string>>;
   /** The namespace has our search attributes: the workflow may upsert them. */
   readonly searchAttributes: boolean;
   readonly options: RunOptions;
@@ -74,6 +76,8 @@ export interface ClaimInput {
   readonly databases: readonly DatabaseName[];
   /** Take over from another owner whose run is still open: an operator decided so. */
   readonly takeOver: boolean;
+  /** Where the databases were when the plan was made: a run stays with its clusters. */
+  readonly servers?: Readonly<Record<DatabaseName, string>>;
 }
 
 export interface ClaimResult {
@@ -123,6 +127,8 @@ export interface CheckDirtyInput {
   readonly token: string;
   /** The highest timeline that this run has seen of this database: a lower one is an old primary. Null: none yet. */
   readonly timeline: number | null;
+  /** Where the database was when the plan was made. */
+  readonly server?: string;
 }
 
 export interface CheckVerdict {

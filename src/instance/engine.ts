@@ -22,8 +22,12 @@ export function createEngine({ config, env }: { config: Config; log?: Logger; en
   const instances = createInstances({ config, ...(env === undefined ? {} : { env }) });
   return {
     async plan({ instance, to, direction }) {
-      const { plan } = await planInstance(instances.open(instance), { to, direction, from: null });
-      return { plan, alreadyThere: plan.legs.length === 0, warnings: plan.warnings.map((warning) => warning.text) };
+      const { plan, surveys } = await planInstance(instances.open(instance), { to, direction, from: null });
+      const warnings = [
+        ...Object.values(surveys).flatMap((survey) => survey.warnings),
+        ...plan.warnings.map(({ text }) => text),
+      ];
+      return { plan, alreadyThere: plan.legs.length === 0, warnings };
     },
     async check({ instance }) {
       const opened = instances.open(instance);

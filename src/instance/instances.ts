@@ -12,6 +12,7 @@ import { lackingJournal, lacksJournal } from '../journal/missing.js';
 import { createSessionPool, type SessionPool } from '../postgres/session-pool.js';
 import { DEFAULT_SETTINGS, type SessionSettings } from '../postgres/session.js';
 import type { InstanceDatabase } from '../step/database.js';
+import { standbyBehind } from '../step/server.js';
 
 export interface OpenInstance {
   readonly config: Instance;
@@ -78,7 +79,7 @@ export function createInstances({ config, env }: { config: Config; env?: NodeJS.
       }
       const of = `${name}/${database}`;
       const { releaseMarker: marker } = product;
-      const sessions = namingTheJournal(pool(references.url, of), database);
+      const sessions = namingOddStates(pool(references.url, of), database);
       const ledgerOptions = { key: ledgerKey, schema: product.ledger.schema };
       const markerOptions = marker?.database === database ? { schema: marker.schema, service: marker.service } : null;
       let prepared: Promise<void> | null = null;
@@ -89,7 +90,7 @@ export function createInstances({ config, env }: { config: Config; env?: NodeJS.
         privileged:
           references.privilegedUrl === undefined
             ? null
-            : namingTheJournal(pool(references.privilegedUrl, of, 1), database),
+            : namingOddStates(pool(references.privilegedUrl, of, 1), database),
         ledger: sourcegraphLedger,
         ledgerOptions,
         marker: markerOptions,
@@ -144,16 +145,21 @@ export function createInstances({ config, env }: { config: Config; env?: NodeJS.
   };
 }
 
-/** A journal that somebody has dropped, or that a newer pg-unwind has remade, shows first as a name that some query misses. */
-function namingTheJournal(sessions: SessionPool, database: DatabaseName): SessionPool {
+/**
+ * Odd states that show first as an error of some query: a journal that somebody has dropped, or that a newer pg-unwind has remade
+ * (a name is missing), and a standby (a write is refused).
+ */
+function namingOddStates(sessions: SessionPool, database: DatabaseName): SessionPool {
   return {
     ...sessions,
     async withSession(work) {
       try {
         return await sessions.withSession(work);
       } catch (error) {
-        if (!lacksJournal(error)) throw error;
-        throw await sessions.withSession(({ client }) => lackingJournal(client, database)).catch(() => error);
+        if (lacksJournal(error)) {
+          throw await sessions.withSession(({ client }) => lackingJournal(client, database)).catch(() => error);
+        }
+        throw (await standbyBehind(error, sessions, database)) ?? error;
       }
     },
   };

@@ -9,6 +9,7 @@ import type { AppliedState } from '../plan/applied.js';
 import type { InstanceDatabase } from '../step/database.js';
 import { dirty } from '../step/failures.js';
 import { reasonOf } from '../step/reasons.js';
+import { OVERRIDDEN, overriddenSettings, overriddenWarning, type OverriddenSetting } from './overridden-settings.js';
 
 /** What one database says before a plan: read only, nothing is created. */
 export interface Survey {
@@ -24,6 +25,8 @@ export interface Survey {
   readonly physical: string;
   /** Open runs in the journal, newest first; none without a journal. */
   readonly runs: readonly RunRow[];
+  /** What a reader of the plan should know about this database beside the plan itself. */
+  readonly warnings: readonly string[];
 }
 
 /**
@@ -40,6 +43,7 @@ export async function surveyDatabase(database: InstanceDatabase, direction: Dire
     if (reading === null || reading.states.size === 0)
       refuseStrangeDatabase(database, direction, standing, reading !== null);
     if (standing.foreign.length > 0) throw lackingOwnership(database, standing);
+    const warnings = standing.settings.map((setting) => overriddenWarning(database.name, standing.role, setting));
     const [half, runs] = standing.journal ? [await halfDone(client), await openRuns(client)] : [[], []];
     if (reading === null) {
       return {
@@ -50,6 +54,7 @@ export async function surveyDatabase(database: InstanceDatabase, direction: Dire
         hasJournal: standing.journal,
         physical: standing.physical,
         runs,
+        warnings,
       };
     }
     return {
@@ -58,6 +63,7 @@ export async function surveyDatabase(database: InstanceDatabase, direction: Dire
       hasJournal: standing.journal,
       physical: standing.physical,
       runs,
+      warnings,
     };
   });
 }
@@ -71,6 +77,7 @@ interface Standing {
   readonly createsSchemas: boolean;
   /** Relations of the product's schema that the role does not own; at most eleven. */
   readonly foreign: readonly string[];
+  readonly settings: readonly OverriddenSetting[];
 }
 
 const STANDING = `-- pg-unwind survey.standing
@@ -92,10 +99,11 @@ select pg_is_in_recovery() as recovery,
                 and not exists (select from pg_depend d
                                  where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
               order by 1
-              limit 11) as foreign`;
+              limit 11) as foreign,
+       ${overriddenSettings('$2')} as settings`;
 
 async function readStanding(client: pg.ClientBase, database: InstanceDatabase): Promise<Standing> {
-  const values = [database.ledgerOptions.schema];
+  const values = [database.ledgerOptions.schema, OVERRIDDEN];
   const { rows } = await client.query<Standing>(STANDING, values);
   return rows[0] as Standing;
 }

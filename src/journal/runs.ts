@@ -102,8 +102,11 @@ export async function endRun(
 
 const FENCE = `-- pg-unwind runs.fence
 select f.token::text as token, f.namespace, f.workflow_id as "workflowId", f.run::text as run,
-       exists (select from pgunwind.run r where r.run = f.run and r.ended_at is null) as open
-  from pgunwind.fence f`;
+       exists (select from pgunwind.run r where r.run = f.run and r.ended_at is null) as open,
+       (select s.system_identifier from pg_control_system() s) || '/' || d.oid as server
+  from pg_database d
+  left join pgunwind.fence f on true -- somebody may have deleted the row: the next claim makes it anew
+ where d.datname = current_database()`;
 
 export interface FenceRow {
   readonly token: string | null;
@@ -112,11 +115,12 @@ export interface FenceRow {
   readonly run: string | null;
   /** The run that the last claim was for has not ended. */
   readonly open: boolean;
+  /** Cluster and database that the connection leads to, `<system identifier>/<oid>`. */
+  readonly server: string;
 }
 
-/** Null where somebody has deleted the row: the next claim makes it anew. */
-export async function readFence(client: pg.ClientBase): Promise<FenceRow | null> {
-  return (await client.query<FenceRow>(FENCE)).rows[0] ?? null;
+export async function readFence(client: pg.ClientBase): Promise<FenceRow> {
+  return (await client.query<FenceRow>(FENCE)).rows[0] as FenceRow;
 }
 
 const YIELD = `-- pg-unwind runs.yield-claim

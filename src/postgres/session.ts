@@ -257,6 +257,8 @@ export function describeTarget(url: string): string {
   }
 }
 
+const TOO_MANY_CONNECTIONS = '53300';
+
 function unreachable(url: string, error: unknown): UnwindError {
   const sqlstate = sqlstateOf(error);
   const kind = kindOf(error);
@@ -266,6 +268,14 @@ function unreachable(url: string, error: unknown): UnwindError {
     return new UnwindError(
       FailureType.InsufficientPrivileges,
       `${describeTarget(url)} refuses the login (${reason}). Nothing was changed. Correct the connection reference, then retry.`,
+      { details: { sqlstate } },
+    );
+  }
+  if (sqlstate === TOO_MANY_CONNECTIONS) {
+    return new UnwindError(
+      FailureType.DatabaseUnreachable,
+      `${describeTarget(url)} has no connection left for us (${reason}). Nothing was changed by this attempt. Trying again: end sessions ` +
+        'that nobody needs, or raise the limit (max_connections of the server, the connection limit of the role or the database).',
       { details: { sqlstate } },
     );
   }

@@ -15,6 +15,7 @@ export const CONNECTION_LOST: ReadonlySet<string> = new Set([
   '57P03', // cannot_connect_now: starting up, or in recovery without hot standby
   '57P05', // idle_session_timeout
   '25P03', // idle_in_transaction_session_timeout
+  '25P04', // transaction_timeout: the server ends the session, not the statement
 ]);
 
 /** Another transaction was in the way; ours rolled back whole, and the same text may run again. */

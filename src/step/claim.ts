@@ -7,6 +7,7 @@ import { sqlstateOf } from '../postgres/sqlstate.js';
 import type { InstanceDatabase } from './database.js';
 import { attemptOf, busy, endBackend } from './fence.js';
 import { namingBlockers } from './lock-waits.js';
+import { expectServer } from './server.js';
 
 // What a claim promises.
 // 1. Sessions of earlier claims are ended before the new token is written: cancelled, terminated, and seen to be gone.
@@ -19,6 +20,8 @@ export interface ClaimOrder {
   readonly run: string;
   readonly owner: Owner;
   readonly takeOver: boolean;
+  /** Cluster and database that the run was planned on, `<system identifier>/<oid>`. */
+  readonly server?: string;
 }
 
 const OUR_SESSIONS = `-- pg-unwind claim.our-sessions
@@ -106,7 +109,7 @@ function holdersOf(error: unknown): readonly LockHolder[] {
 
 async function refuseForeignClaim(client: pg.ClientBase, database: InstanceDatabase, order: ClaimOrder): Promise<void> {
   const fence = await readFence(client);
-  if (fence === null) return;
+  if (order.server !== undefined) expectServer(database.name, order.server, fence.server);
   const same = fence.namespace === order.owner.namespace && fence.workflowId === order.owner.workflowId;
   if (fence.run === null || !fence.open || same || order.takeOver) return;
   throw new UnwindError(

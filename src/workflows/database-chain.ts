@@ -130,7 +130,8 @@ async function check(run: Run, plan: PlanId, database: DatabaseName, nextSeq: nu
   }
   const token = progress.tokens.get(database) ?? ''; // '' where nothing is claimed: the check of an instance that is there already
   const input = { instance: progress.input.instance, run: progress.run, plan, database, nextSeq, token, timeline };
-  return proxies.checkDirty(input);
+  const server = progress.plan?.servers?.[database];
+  return proxies.checkDirty(server === undefined ? input : { ...input, server });
 }
 
 async function applyStep(

@@ -81,9 +81,19 @@ async function claimMissing(run: Run, databases: readonly DatabaseName[]): Promi
   if (missing.length === 0 || !progress.plan) return;
   const { instance } = progress.input;
   const { owner, takeOver } = progress;
-  const { plan } = progress.plan;
+  const { plan, servers } = progress.plan;
   const { tokens } = await during('claim', () =>
-    unlessAborted(run, () => proxies.claim({ instance, run: progress.run, plan, owner, databases: missing, takeOver })),
+    unlessAborted(run, () =>
+      proxies.claim({
+        instance,
+        run: progress.run,
+        plan,
+        owner,
+        databases: missing,
+        takeOver,
+        ...(servers ? { servers } : {}),
+      }),
+    ),
   );
   progress.takeOver = false;
   for (const [database, token] of Object.entries(tokens)) progress.tokens.set(database, token);

@@ -1,9 +1,10 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { OURS_TOO } from '../../src/journal/install.js';
 import { until } from '../support/until.js';
 import { closeGate } from '../support/gate.js';
+import { failureOf } from '../workflows/harness.js';
 import { oddShops, parkedAnew, parkedOf, reasonsOf } from './odd-shop.js';
 
 // Each test brings one odd state about in the middle of a real run, sees it named, follows the documented way on, and sees the
@@ -109,6 +110,29 @@ describe('a script in the journal that is not the text of its hash', () => {
     expect(await parkedOf(run)).toMatchObject({ failure: 'JournalIncomplete', seq: 4 });
     await it.expectEnd(await it.again(run));
   });
+});
+
+test("a script's file in the catalog that was changed ends the run before it has a plan; put right, a new start goes on", async () => {
+  const it = await shops.open();
+  const engine = it.engine;
+  const { plan } = await engine.plan({ instance: it.name, to: 'v1.0.0', direction: 'down' });
+  const sha256 = plan.legs[0]?.steps['frontend']?.[0]?.script ?? '';
+  const file = path.join(shops.folder, 'shop', 'scripts', `${sha256}.sql`);
+  const text = await readFile(file, 'utf8');
+  await writeFile(file, `${text} drop table bystander;`);
+  try {
+    const failure = await failureOf((await it.start()).report);
+    expect(failure.type).toBe('InvalidCatalog');
+    expect(failure.message).toMatch(
+      new RegExp(
+        `Script ${sha256} of the catalog in .* was changed since it was built\\. Nothing was run\\. Build the catalog again`,
+      ),
+    );
+    expect(await it.witnessed()).toEqual([]);
+  } finally {
+    await writeFile(file, text);
+  }
+  await it.expectEnd(await it.start());
 });
 
 describe('a schema "pgunwind" that somebody has dropped', () => {

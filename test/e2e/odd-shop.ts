@@ -74,7 +74,10 @@ export interface OddShop {
   ledgerRow(migration: number, up: boolean): Promise<void>;
   witnessed(): Promise<readonly string[]>;
   /** The run ends by itself, each script has run once, ledger and journal agree, the schema is that of an undisturbed run. */
-  expectEnd(run: TestRun, more?: { readonly journal?: readonly number[] | null }): Promise<void>;
+  expectEnd(
+    run: TestRun,
+    more?: { readonly journal?: readonly number[]; readonly witnessed?: readonly string[] },
+  ): Promise<void>;
 }
 
 export interface OddShops {
@@ -108,7 +111,7 @@ export function oddShops(): OddShops {
     await fill(template);
     await asTemplate(template);
     const database = await createDatabase({ owner: anchor.role, template: template.name });
-    const calm = await openShop(folder, database, 'calm', '{}');
+    const calm = await openShop(folder, database, nameOf(), '{}');
     await (await calm.start()).unaided();
     await calm.engine.close();
     undisturbed = await fingerprintOf(database);
@@ -193,20 +196,18 @@ function createShop(
       const rows = await shop.database.query<{ what: string }>('select what from witness order by n');
       return rows.map(({ what }) => what);
     },
-    async expectEnd(run, { journal = [6, 5, 4, 3, 2] } = {}) {
+    async expectEnd(run, { journal = [6, 5, 4, 3, 2], witnessed = WITNESSED } = {}) {
       expect(await run.unaided()).toMatchObject({ outcome: 'completed', standsAt: 'v1.0.0' });
-      expect(await shop.witnessed()).toEqual(WITNESSED);
+      expect(await shop.witnessed()).toEqual(witnessed);
       const ledger = await shop.database.query<{ version: number; up: boolean; success: boolean }>(
         `select distinct on (version) version, up, success from migration_logs order by version, id desc`,
       );
       expect(ledger.every(({ success }) => success)).toBe(true);
       expect(ledger.filter(({ up }) => up).map(({ version }) => version)).toEqual([1]);
-      if (journal !== null) {
-        const steps = await shop.database.query<{ migration: string }>(
-          `select migration from pgunwind.step where state = 'done' order by started_at`,
-        );
-        expect(steps.map((step) => Number(step.migration))).toEqual(journal);
-      }
+      const steps = await shop.database.query<{ migration: string }>(
+        `select migration from pgunwind.step where state = 'done' order by started_at`,
+      );
+      expect(steps.map((step) => Number(step.migration))).toEqual(journal);
       const differences = diffFingerprints(undisturbed(), await fingerprintOf(shop.database));
       expect(differences.map(describeDifference)).toEqual([]);
     },
