@@ -8,6 +8,7 @@ import type {
   RecordDecisionInput,
   StepRef,
 } from '../../src/contract/activities.js';
+import type { BlockerPolicy } from '../../src/contract/blockers.js';
 import type { DatabaseName } from '../../src/contract/catalog.js';
 import type { DirtyReason } from '../../src/contract/dirty.js';
 import { type FailureType, RETRYABLE } from '../../src/contract/errors.js';
@@ -37,6 +38,8 @@ export class FakeInstance {
   readonly tokens = new Map<DatabaseName, string>();
   readonly decisions: RecordDecisionInput[] = [];
   readonly timelinesSeen: (number | null)[] = [];
+  /** What each step was told about sessions in its way; undefined: what the instance says. */
+  readonly policies: (BlockerPolicy | undefined)[] = [];
   timeline = 1;
   /** The check rides behind each commit, as in life; false: every check is an activity of its own, and can be twisted. */
   riding = false;
@@ -148,6 +151,7 @@ export class FakeInstance {
     applyMigration: (input) =>
       this.#call('applyMigration', `${input.database} ${input.seq} ${input.migration}`, async () => {
         const { activityId, attempt } = Context.current().info;
+        this.policies.push(input.blockers);
         if (input.token !== this.tokens.get(input.database)) throw failure('StaleAttempt', 'a newer claim exists');
         if (activityId !== `${input.database}-${String(input.seq).padStart(4, '0')}-${input.direction}`) {
           throw failure('StepFailed', `unexpected activity id ${activityId}`);

@@ -94,6 +94,21 @@ describe('an instance is taken down', () => {
     expect(await report).toMatchObject({ outcome: 'completed', direction: 'up' });
   });
 
+  test("the run's own policy about sessions in the way goes with every step", async () => {
+    const own = twoLegs();
+    await (
+      await harness.start(own, { input: { blockers: 'terminateIdle' } })
+    ).report;
+    expect(own.policies).toEqual(Array.from({ length: 7 }, () => 'terminateIdle'));
+    const other = twoLegs();
+    await (
+      await harness.start(other)
+    ).report;
+    expect(new Set(other.policies)).toEqual(new Set([undefined]));
+    const wrong = await harness.start(twoLegs(), { input: { blockers: 'kill' } });
+    await expect(wrong.report).rejects.toMatchObject({ cause: { type: 'InvalidInput' } });
+  });
+
   test('a run that goes on skips closed legs and steps that are done', async () => {
     const instance = twoLegs();
     for (const step of ['frontend 1', 'frontend 2', 'frontend 3', 'codeintel 1', 'codeintel 2'])
