@@ -184,6 +184,13 @@ describe('names in the documents', () => {
     expect(codeRows('docs/dirty.md').map(({ key }) => key)).toEqual(listIn('DirtyWarningCode'));
   });
 
+  test('docs/dirty.md has a way on for each state, and none of them is to force it', () => {
+    expect(read('docs/dirty.md')).not.toMatch(/force/i);
+    const named = [...read('docs/dirty.md').matchAll(/^(\w+): (?:The|Script|"|database)/gm)].map(([, name]) => name);
+    expect(named.length).toBeGreaterThan(4);
+    expect(named.filter((name) => !Object.values<string | undefined>(FailureType).includes(name))).toEqual([]);
+  });
+
   test('docs/operations.md names no failure that does not exist', () => {
     const [, table = ''] = /^\| failure[^]*?\n((?:\|.*\n)+)/m.exec(read('docs/operations.md')) ?? [];
     const named = [...table.matchAll(/^\| `(\w+)`/gm)].map(([, name]) => name);
