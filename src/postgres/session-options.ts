@@ -10,6 +10,10 @@ export function settingsOf(settings: SessionSettings): Record<string, string> {
     lock_timeout: String(settings.lockTimeoutMs),
     idle_in_transaction_session_timeout: String(settings.idleInTransactionMs),
     client_connection_check_interval: String(settings.connectionCheckMs),
+    // A path that fell silent is noticed by the server within a minute, not after its system's two hours, though the session is idle.
+    tcp_keepalives_idle: '30',
+    tcp_keepalives_interval: '10',
+    tcp_keepalives_count: '3',
     // What a role or database may have set otherwise, and what would change the meaning of a script.
     default_transaction_isolation: 'read committed',
     default_transaction_read_only: 'off',

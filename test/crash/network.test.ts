@@ -42,6 +42,8 @@ defineRows([
       first.postgres.silence();
       await open();
     },
+    // Until its keep-alives find out, the server keeps such sessions: idle, without a lock or a transaction.
+    after: ({ first }) => Promise.resolve(first.postgres.cut()),
   },
   ...[
     { name: 'cut the network to Temporal for 1 s', forMs: SHORT_MS },

@@ -42,7 +42,7 @@ export function defineRows(definitions: readonly RowDefinition[]): void {
       const own = (await definition.ownTemporal?.()) ?? null;
       try {
         outcomes = await runRow(bench, own?.temporal ?? inject('temporal'), definition);
-        report(definition.name, outcomes);
+        report(definition.name, definitions.indexOf(definition), outcomes);
       } finally {
         await own?.close();
         if (bench !== shared) await bench.close();
@@ -58,9 +58,10 @@ export function defineRows(definitions: readonly RowDefinition[]): void {
 }
 
 /** For scripts/test-crash.mjs, which makes docs/crash-matrix.md of it. */
-function report(row: string, outcomes: readonly CellOutcome[]): void {
+function report(name: string, at: number, outcomes: readonly CellOutcome[]): void {
   const folder = process.env['PG_UNWIND_CRASH_REPORT'];
   if (!folder) return;
   mkdirSync(folder, { recursive: true });
-  writeFileSync(path.join(folder, `${row.replaceAll(/[^a-z0-9]+/gi, '-')}.json`), JSON.stringify(outcomes));
+  const file = path.basename(expect.getState().testPath ?? '', '.test.ts');
+  writeFileSync(path.join(folder, `${file}-${at}.json`), JSON.stringify({ row: name, file, at, outcomes }));
 }
