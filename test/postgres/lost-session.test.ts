@@ -3,9 +3,9 @@ import { FailureType } from '../../src/contract/errors.js';
 import type { WatchLimits } from '../../src/step/watch.js';
 import { closeGate, terminate, waitAt } from '../support/gate.js';
 import { createDatabase, type TestDatabase } from '../support/postgres.js';
-import { silentPathTo, type SilentPath } from '../support/silent-path.js';
 import { stage, type Stage, type StagedStep } from '../support/stage.js';
 import { until } from '../support/until.js';
+import { startProxy, type Proxy } from '../support/wire-proxy.js';
 
 const SETUP = 'create table witness (at integer);';
 const GATED = [{ migration: '10001', text: `insert into witness values (1); ${waitAt(1)}` }];
@@ -14,11 +14,11 @@ const GATED = [{ migration: '10001', text: `insert into witness values (1); ${wa
 const LIMITS: WatchLimits = { everyMs: 50, lookMs: 500, quietMs: 300, silenceMs: 2_000 };
 
 let database: TestDatabase;
-let path: SilentPath;
+let path: Proxy;
 let staged: Stage;
 beforeEach(async () => {
   database = await createDatabase();
-  path = await silentPathTo(database);
+  path = await startProxy({ port: Number(new URL(database.url).port), wire: false });
 });
 afterEach(async () => {
   await staged.close(); // ends although sessions of the pool are silent
@@ -69,7 +69,7 @@ describe('a path that swallows packets', () => {
     const gate = await closeGate(database, 1);
     const first = attempt();
     await gate.waiter();
-    path.swallowPresent();
+    path.silence();
     await gate.open();
     const lost = await first;
     expect(lost).toMatchObject({ type: FailureType.DatabaseUnreachable, retryable: true });
@@ -81,7 +81,7 @@ describe('a path that swallows packets', () => {
   test('before the message: it never arrives, the attempt ends, and the next one runs the step', async () => {
     await stageBehind([{ migration: '10001', text: 'insert into witness values (1)' }]);
     await warm();
-    path.swallowPresent();
+    path.silence();
     expect(await attempt()).toMatchObject({ type: FailureType.DatabaseUnreachable });
     expect(await untilDone(2)).toEqual({ how: 'ran', attempts: 1 });
     expect(await witnesses()).toBe(1);
@@ -92,7 +92,7 @@ describe('a path that swallows packets', () => {
     const gate = await closeGate(database, 1);
     const first = attempt();
     const pid = await gate.waiter();
-    path.swallowPresent();
+    path.silence();
     await terminate(database, pid);
     const lost = await first;
     expect(lost).toMatchObject({ type: FailureType.DatabaseUnreachable });
@@ -108,14 +108,14 @@ describe('a path that swallows packets', () => {
     const told: string[] = [];
     const first = attempt({ progress: (what) => told.push(what) });
     const pid = await gate.waiter();
-    path.swallowAll();
+    path.stall(true);
     const lost = await first;
     expect(lost).toMatchObject({ type: FailureType.DatabaseUnreachable });
     expect(String(lost)).toContain('nor a second one has had an answer for');
     expect(told.join('\n')).toContain('the server has not answered for');
     // Nobody could tell the server: the old statement still runs there, and is ended before the step is looked at.
     expect(await database.asSuperuser('select from pg_stat_activity where pid = $1', [pid])).toHaveLength(1);
-    path.heal();
+    path.stall(false);
     const second = untilDone(2);
     await until(async () => (await gate.waiter()) !== pid, { describe: 'the second attempt at the gate' });
     expect(await database.asSuperuser('select from pg_stat_activity where pid = $1', [pid])).toHaveLength(0);
@@ -130,7 +130,7 @@ describe('a path that swallows packets', () => {
     const cancellation = new AbortController();
     const first = attempt({ signal: cancellation.signal });
     const pid = await gate.waiter();
-    path.swallowPresent();
+    path.silence();
     const began = performance.now();
     cancellation.abort();
     await until(
@@ -148,7 +148,7 @@ describe('a path that swallows packets', () => {
   test('a query of ours that gets no answer fails in time, and its session is not used again', async () => {
     await stageBehind();
     await warm();
-    path.swallowPresent();
+    path.silence();
     const began = performance.now();
     await expect(staged.check(1)).rejects.toThrow('Query read timeout');
     expect(performance.now() - began).toBeLessThan(10_000);
@@ -159,7 +159,7 @@ describe('a path that swallows packets', () => {
     await stageBehind();
     const old = staged.token;
     await warm();
-    path.swallowPresent();
+    path.silence();
     await expect(staged.claim()).rejects.toThrow('Query read timeout');
     expect(await staged.claim()).not.toBe(old);
   });
