@@ -4,7 +4,7 @@ import { Answer } from '../journal/answers.js';
 import { markerOf } from '../journal/ledgers/release-marker.js';
 import { sqlstateOf } from '../postgres/sqlstate.js';
 import type { InstanceDatabase } from '../step/database.js';
-import { behind, busy, stale } from '../step/fence.js';
+import { behind, busy, holdersIn, stale } from '../step/fence.js';
 import { namingBlockers } from '../step/lock-waits.js';
 import type { ActivityDeps } from './deps.js';
 
@@ -45,7 +45,7 @@ export function createRecordRelease({ instances, plans, log }: ActivityDeps): Ac
           return (rows[0] as { closed: Closed }).closed;
         });
       } catch (error) {
-        if (sqlstateOf(error) === Answer.busy) throw busy(database.name, []);
+        if (sqlstateOf(error) === Answer.busy) throw busy(database.name, holdersIn(error));
         if (sqlstateOf(error) === Answer.stale) throw stale(database.name);
         if (sqlstateOf(error) === Answer.behind) throw behind(database.name, release);
         throw error;

@@ -1,11 +1,11 @@
-import pg from 'pg';
+import type pg from 'pg';
 import type { Owner } from '../contract/activities.js';
 import { FailureType, UnwindError } from '../contract/errors.js';
-import { Answer, type LockHolder } from '../journal/answers.js';
+import { Answer } from '../journal/answers.js';
 import { readFence } from '../journal/runs.js';
 import { sqlstateOf } from '../postgres/sqlstate.js';
 import type { InstanceDatabase } from './database.js';
-import { attemptOf, busy, endBackend } from './fence.js';
+import { attemptOf, busy, endBackend, holdersIn } from './fence.js';
 import { namingBlockers } from './lock-waits.js';
 import { expectServer } from './server.js';
 
@@ -88,7 +88,7 @@ export async function claimDatabase(
     } catch (error) {
       const sqlstate = sqlstateOf(error);
       if (sqlstate === Answer.claimed) await refuseForeignClaim(client, database, order); // it came between our look and the lock
-      if (sqlstate === Answer.busy) throw busy(database.name, holdersOf(error));
+      if (sqlstate === Answer.busy) throw busy(database.name, holdersIn(error));
       if (sqlstate === Answer.incomplete) {
         throw new UnwindError(
           FailureType.JournalIncomplete,
@@ -99,12 +99,6 @@ export async function claimDatabase(
       throw error;
     }
   });
-}
-
-function holdersOf(error: unknown): readonly LockHolder[] {
-  return error instanceof pg.DatabaseError && error.detail !== undefined
-    ? (JSON.parse(error.detail) as LockHolder[])
-    : [];
 }
 
 async function refuseForeignClaim(client: pg.ClientBase, database: InstanceDatabase, order: ClaimOrder): Promise<void> {

@@ -1,4 +1,4 @@
-import type pg from 'pg';
+import pg from 'pg';
 import { FailureType, UnwindError } from '../contract/errors.js';
 import type { LockHolder } from '../journal/answers.js';
 import type { SessionPool } from '../postgres/session-pool.js';
@@ -83,6 +83,13 @@ export function behind(database: string, release: string): UnwindError {
     `The journal of "${database}" lacks steps on the way to ${release} that this run had seen done: a failover lost commits. Nothing was ` +
       'changed. Journal, ledger and schema are behind together: send the update "abort" and start again if the run does not go back by itself.',
   );
+}
+
+/** The holders that take_locks raises with. */
+export function holdersIn(error: unknown): readonly LockHolder[] {
+  return error instanceof pg.DatabaseError && error.detail !== undefined
+    ? (JSON.parse(error.detail) as LockHolder[])
+    : [];
 }
 
 export function busy(database: string, holders: readonly LockHolder[]): UnwindError {

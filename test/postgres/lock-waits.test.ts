@@ -1,6 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type pg from 'pg';
 import { afterEach, describe, expect, test } from 'vitest';
+import { pino } from 'pino';
+import type { ActivityDeps } from '../../src/activities/deps.js';
+import { createRecordRelease } from '../../src/activities/record-release.js';
 import type { BlockerPolicy } from '../../src/contract/blockers.js';
 import { FailureType, type UnwindError } from '../../src/contract/errors.js';
 import { createSessionPool } from '../../src/postgres/session-pool.js';
@@ -297,6 +300,27 @@ describe('a wait of our own', () => {
     expect(await isThere(meddler.pid), 'policies are for steps').toBe(true);
     await meddler.query('rollback');
     await staged.claim();
+  });
+
+  test.each([
+    ['the migration lock', 'select pg_advisory_xact_lock(1885828462, 0)'],
+    ['the fence', 'select from pgunwind.fence for update'],
+  ])('the record of a release that somebody holds up with %s names that session', async (_, text) => {
+    await stageWith('terminate');
+    await staged.apply(1);
+    const record = createRecordRelease({
+      instances: { open: () => ({ databases: [staged.instance] }) },
+      plans: { plan: () => Promise.resolve({ legs: [{ release: 'v1' }] }) },
+      log: pino({ level: 'silent' }),
+    } as unknown as ActivityDeps);
+    const order = { instance: 'test', run: staged.run, plan: 'p', leg: 0, tokens: { frontend: staged.token } };
+    const meddler = await other('a curious person');
+    await meddler.query(`begin; ${text}`);
+    const error = await record(order).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ type: FailureType.InstanceBusy, retryable: true });
+    expect(String(error)).toContain(`"a curious person" (process ${meddler.pid}`);
+    await meddler.query('rollback');
+    expect(await record(order)).toMatchObject({ found: 'written' });
   });
 
   test.each([
