@@ -8,7 +8,7 @@ import type { ActivityDeps } from './deps.js';
 import { beating } from './heartbeat.js';
 
 /** One token per database, all databases side by side. A repeat after a lost answer issues new ones: the last answer counts. */
-export function createClaim({ instances }: ActivityDeps): Activities['claim'] {
+export function createClaim({ instances, verdicts }: ActivityDeps): Activities['claim'] {
   return ({ instance, run, owner, databases, takeOver, servers }) =>
     beating('claiming', async (tell) => {
       const opened = instances.open(instance);
@@ -20,6 +20,7 @@ export function createClaim({ instances }: ActivityDeps): Activities['claim'] {
       const answers = await Promise.allSettled(
         databases.map(async (name) => {
           const database = opened.database(name);
+          verdicts.keep(run, name, null); // whatever made the claim necessary may have changed the database
           const server = servers?.[name];
           const token = await onPlannedServer(database.sessions, name, server, async () => {
             await database.prepare();

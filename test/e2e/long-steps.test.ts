@@ -54,7 +54,7 @@ describe('a cancel of the workflow while a statement runs', () => {
     expect(took).toBeLessThan(AT_ONCE_MS);
 
     await expect(run.report).rejects.toMatchObject({ cause: expect.any(CancelledFailure) });
-    expect(await it.witnessed()).toEqual(['5 down']);
+    expect(await it.witnessed()).toEqual(['seen 5 down']);
     const runs = await it.database.query(`select state from pgunwind.run where instance = $1 and direction = 'down'`, [
       it.name,
     ]);
@@ -73,6 +73,44 @@ describe('a cancel of the workflow while a statement runs', () => {
   });
 });
 
+describe('a script that fails', () => {
+  test('in a way that a repeat cures is tried again by itself, with pauses, until it passes', async () => {
+    const it = await openLongStep({
+      long: `do $$ begin
+        if (select last_value from tries) < 4 then raise exception using errcode = '40001'; end if;
+      end $$;`,
+    });
+    const run = await it.down();
+    await expectAllDownOnce(it, run);
+    expect(await it.tries()).toBe(4);
+    const failures = await it.database.query<{ ms: number }>(
+      `select (1000 * extract(epoch from at - lag(at) over (order by id)))::integer as ms from pgunwind.failure order by id`,
+    );
+    expect(failures).toHaveLength(3);
+    expect(failures[1]?.ms).toBeGreaterThanOrEqual(250);
+    expect(failures[2]?.ms).toBeGreaterThanOrEqual(500);
+  });
+
+  test('in a way that no repeat cures is tried once; what is changed meanwhile is seen by the check of the retry', async () => {
+    const it = await openLongStep({ long: 'select no_such_function();' });
+    const run = await it.down();
+    const { parked } = await run.inState('needsOperator');
+    expect(parked).toMatchObject([{ seq: LONG.seq, during: 'step', failure: 'StepFailed' }]);
+    expect(await it.tries()).toBe(1);
+    expect(await it.pending(run), 'no attempt is to come').toBeUndefined();
+    await it.database.query('create function no_such_function() returns integer language sql as $$ select 1 $$');
+    await it.expectNoSecrets(run);
+    await run.update('retryStep');
+    expect((await run.inState('needsOperator')).parked, 'somebody else has changed the catalogs').toMatchObject([
+      { seq: LONG.seq, during: 'check', failure: 'DirtyDatabase' },
+    ]);
+    await it.database.query('drop function no_such_function()');
+    await run.update('abort');
+    expect(await run.report).toMatchObject({ outcome: 'aborted', stepsDone: 1 });
+    expect(await it.witnessed()).toEqual(['seen 5 down']);
+  });
+});
+
 describe('a person at the activity of a step under way', () => {
   test('pause ends the statement and holds the step; unpause runs it, and the run ends by itself', async () => {
     const it = await openLongStep();
@@ -82,7 +120,7 @@ describe('a person at the activity of a step under way', () => {
     expect(await untilEnded(it, pid)).toBeLessThan(AT_ONCE_MS);
     expect(await untilHeld(it, run)).toMatchObject({ failed: 'ActivityPause' });
     expect(await run.status()).toMatchObject({ state: 'running', parked: [], stepsDone: 1 });
-    expect(await it.witnessed()).toEqual(['5 down']);
+    expect(await it.witnessed()).toEqual(['seen 5 down']);
     await it.expectNoSecrets(run);
 
     await it.gate.open();

@@ -20,9 +20,9 @@ const GATE = 3;
 export const LONG = { seq: 2, migration: '4', activityId: 'frontend-0002-down' } as const;
 
 /** What the four steps leave in the witness table. */
-export const ALL_DOWN = ['5 down', '4 down', '3 down', '2 down'];
+export const ALL_DOWN = ['seen 5 down', 'seen 4 down', 'seen 3 down', 'seen 2 down'];
 
-const saw = (what: string) => `insert into witness (what) values ('${what}');`;
+const saw = (what: string) => `insert into witness (what) values ('seen ${what}');`;
 const part = (id: number, down = '') =>
   migration(`${id}_part`, [id - 1], {
     up: `create view part${id} as select ${id} as n; ${saw(`${id} up`)}`,
@@ -30,6 +30,8 @@ const part = (id: number, down = '') =>
   });
 
 export interface LongStepOptions {
+  /** What the long step does first, in place of waiting at the gate. */
+  readonly long?: string;
   /** Options of the instance, as in `pg-unwind.yaml`. */
   readonly options?: string;
 }
@@ -65,13 +67,13 @@ export interface LongStep {
   activity(verb: string, run: TestRun, ...flags: readonly string[]): Promise<string>;
 }
 
-export async function openLongStep({ options = '{}' }: LongStepOptions = {}): Promise<LongStep> {
+export async function openLongStep({ long = waitAt(GATE), options = '{}' }: LongStepOptions = {}): Promise<LongStep> {
   const folder = temporaryDirectory();
   const first = migration('1_witness', [], {
     up: 'create table witness (n serial, what text); create sequence tries;',
     down: 'drop sequence tries; drop table witness;',
   });
-  const late = [part(2), part(3), part(4, `select nextval('tries'), '${SCRIPT_LITERAL}'; ${waitAt(GATE)}`), part(5)];
+  const late = [part(2), part(3), part(4, `select nextval('tries'), '${SCRIPT_LITERAL}'; ${long}`), part(5)];
   const source = folderOfReleases({
     'v1.0.0': inFolder('frontend', first),
     'v2.0.0': inFolder('frontend', first, ...late),
