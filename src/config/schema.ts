@@ -60,8 +60,11 @@ const productSchema = z.strictObject({
 });
 
 const optionsSchema = z.strictObject({
-  /** How long a step waits for a lock before it gives way to those behind it and tries again; 0 waits for ever. */
-  lockTimeoutMs: milliseconds.default(500),
+  /**
+   * How long a step waits for a lock before it gives way to those behind it and tries again; 0 waits for ever. Longer than the
+   * server's `deadlock_timeout` (1 s by default), after which an ordinary autovacuum gives way to whoever waits for it.
+   */
+  lockTimeoutMs: milliseconds.default(1_500),
   /** 0: no limit. A script that is cut off halfway and rolled back has only cost time. */
   statementTimeoutMs: milliseconds.default(0),
   /** What may be done about sessions that hold a lock which a step needs. */

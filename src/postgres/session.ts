@@ -34,7 +34,7 @@ export interface SessionSettings {
 
 export const DEFAULT_SETTINGS: SessionSettings = {
   statementTimeoutMs: 0,
-  lockTimeoutMs: 1_000,
+  lockTimeoutMs: 1_500,
   idleInTransactionMs: 60_000,
   connectionCheckMs: 2_000,
   connectTimeoutMs: 10_000,
