@@ -434,7 +434,8 @@ begin
       'data', jsonb_build_object('missing', to_jsonb(missing[1:20]), 'unexpected', to_jsonb(unexpected[1:20]),
                                  'missingCount', cardinality(missing), 'unexpectedCount', cardinality(unexpected),
                                  'undone', array(select m from unnest(unexpected[1:20]) m where m = any (run.base)),
-                                 'unrecorded', lost));
+                                 'unrecorded', lost,
+                                 'halfDone', case when upcoming.state = 'started' then upcoming.migration end));
   end if;
 
   -- Sessions: a lock that is not ours, an attempt that still lives, an index being built. An attempt of this run at the very

@@ -59,6 +59,8 @@ const WORDS: Record<DirtyCode, Words> = {
       /** Those of the unexpected that the run began with: undone since, or so the journal says. */
       undone?: string[];
       unrecorded?: { seq: number; migration: string }[] | null;
+      /** The step that comes next has begun, and is not one that could simply begin anew. */
+      halfDone?: string | null;
     };
     if (set.migration !== undefined) {
       return {
@@ -90,6 +92,15 @@ const WORDS: Record<DirtyCode, Words> = {
         remedy:
           'Rows of pgunwind.step were deleted, or somebody did these steps by hand. Make sure that the ledger tells the truth about the ' +
           'schema, abort this run, and start again: the new one plans from the ledger.',
+      };
+    }
+    if (typeof set.halfDone === 'string') {
+      return {
+        evidence: `${evidence}; meanwhile ${set.halfDone} is half done`,
+        remedy:
+          `Somebody migrated this database while ${set.halfDone} was under way. Stop it, bring the listed migrations back by hand (script and ` +
+          `ledger row), ${RETRY}: ${set.halfDone} goes on where it stopped. A new start would have to pass them first, and could not while ` +
+          'that step is half done.',
       };
     }
     return {

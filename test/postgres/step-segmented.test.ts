@@ -46,6 +46,25 @@ describe('a segmented step', () => {
     expect(await witnesses()).toHaveLength(count);
   });
 
+  test('a migration applied again while it is half done is to be brought back first: no advice to start anew', async () => {
+    const steps = [
+      { migration: '10002', text: insert(1) },
+      { migration: '10001', text: chain(insert(2), 'select 1 / 0;') },
+    ];
+    staged = await stage(steps, { setup: SETUP });
+    await staged.apply(1);
+    await expect(staged.apply(2)).rejects.toMatchObject({ type: FailureType.StepFailed });
+    await staged.database.query(
+      `insert into migration_logs (migration_logs_schema_version, schema, version, up, started_at, finished_at, success)
+       values (2, 'schema_migrations', 10002, true, now(), now(), true)`,
+    );
+    const failure = await staged.apply(2, { attempt: 2 }).catch((error: unknown) => error);
+    expect(failure).toMatchObject({ type: FailureType.DirtyDatabase });
+    expect(String(failure)).toMatch(/10002; meanwhile 10001 is half done/);
+    expect(String(failure)).toMatch(/bring the listed migrations back by hand/);
+    expect(String(failure)).not.toMatch(/abort this run/);
+  });
+
   test('an error in the middle leaves the segments before it done, and a later attempt goes on at that very segment', async () => {
     staged = await stage(one(chain(insert(1), insert(2), `${insert(3)} insert into parcels values (1);`, insert(4))), {
       setup: `${SETUP} insert into parcels values (1);`,
