@@ -33,6 +33,22 @@ export interface Database {
   readonly migrations: readonly Migration[];
 }
 
+/** Words in the SQL of messages that matter; the answer to `begin_step` is that of its commit. */
+export const MESSAGES = [
+  'begin_step',
+  'resume_step',
+  'concurrently',
+  'pieces.write-intent',
+  'end_step',
+  'pgunwind.check',
+  'claim.claim',
+  'close_leg',
+  'plans.store',
+  'runs.insert',
+  'runs.end',
+  'runs.yield-claim',
+] as const;
+
 /** A fact that can be seen from outside, and when after it a fault comes. */
 export type Trigger =
   | { readonly kind: 'after'; readonly ms: number }
@@ -51,6 +67,19 @@ export type Fault =
   | { readonly kind: 'resetRun'; readonly event: number }
   | { readonly kind: 'rivalRun' }
   | { readonly kind: 'productLock'; readonly database: number; readonly ms: number }
+  /** All connections to the databases: cut once, refused or stalled for that long, or silent for good. */
+  | { readonly kind: 'network'; readonly how: 'cut' | 'refuse' | 'stall' | 'silence'; readonly ms: number }
+  /** The same between a worker process and Temporal. */
+  | { readonly kind: 'temporalNetwork'; readonly ms: number }
+  /** At one message of the wire protocol: on its way to the server, or the answer on its way back. */
+  | {
+      readonly kind: 'message';
+      readonly database: number;
+      readonly about: (typeof MESSAGES)[number];
+      readonly side: 'client' | 'server';
+      readonly then: 'drop' | 'delay' | 'killWorker';
+      readonly ms: number;
+    }
   | { readonly kind: 'tableLock'; readonly database: number; readonly ms: number; readonly exclusive: boolean };
 export type FaultKind = Fault['kind'];
 

@@ -1,4 +1,5 @@
 import type { Client } from '@temporalio/client';
+import type { Proxy } from '../../support/wire-proxy.js';
 import type { Case } from './case.js';
 import type { Standing } from './start-state.js';
 
@@ -14,7 +15,12 @@ export interface CaseContext {
   readonly test: Case;
   readonly folder: string;
   readonly config: string;
-  readonly env: NodeJS.ProcessEnv;
+  /** Where the workers find the databases: behind `postgresProxy`. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly postgresProxy: Proxy;
+  /** Where worker processes find Temporal: behind `temporalProxy`. */
+  readonly temporalAddress: string;
+  readonly temporalProxy: Proxy;
   readonly temporal: TemporalOfCases;
   readonly taskQueue: string;
   readonly workflowId: string;

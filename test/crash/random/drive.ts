@@ -7,7 +7,8 @@ import { inspect } from 'node:util';
 import { parseConfig } from '../../../src/config/load.js';
 import type { UnwindReport } from '../../../src/contract/messages.js';
 import { createEngine } from '../../../src/instance/engine.js';
-import { withClient } from '../../support/postgres.js';
+import { serverUrl, withClient } from '../../support/postgres.js';
+import { startProxy } from '../../support/wire-proxy.js';
 import { describeCase, labelOf, type Case } from './case.js';
 import { Finding, newTally, type CaseContext, type Tally, type TemporalOfCases } from './context.js';
 import { playFaults } from './faults.js';
@@ -25,6 +26,8 @@ const HANGS_AFTER_MS = 100_000;
 export async function runCase(test: Case, temporal: TemporalOfCases): Promise<Tally> {
   const folder = await mkdtemp(path.join(tmpdir(), 'pg-unwind-random-'));
   const standings: Standing[] = [];
+  const postgresProxy = await startProxy({ port: Number(new URL(serverUrl()).port), wire: true });
+  const temporalProxy = await startProxy({ port: Number(temporal.address.split(':').at(-1)), wire: false });
   try {
     for (const model of test.databases) standings.push(await standUp(test, model));
     await buildProduct(test, folder);
@@ -33,7 +36,12 @@ export async function runCase(test: Case, temporal: TemporalOfCases): Promise<Ta
       test,
       folder,
       config: configOf(test),
-      env: Object.fromEntries(standings.map(({ model, database }) => [urlVariable(model.name), database.url])),
+      env: Object.fromEntries(
+        standings.map(({ model, database }) => [urlVariable(model.name), postgresProxy.url(database.url)]),
+      ),
+      postgresProxy,
+      temporalProxy,
+      temporalAddress: `127.0.0.1:${temporalProxy.port}`,
       temporal,
       taskQueue,
       workflowId: `unwind/${taskQueue}`,
@@ -43,6 +51,7 @@ export async function runCase(test: Case, temporal: TemporalOfCases): Promise<Ta
     await carryOut(context, test.workers === 'inside' ? insideWorkers(context) : processWorkers(context));
     return context.tally;
   } finally {
+    await Promise.all([postgresProxy.close(), temporalProxy.close()]);
     for (const { database } of standings) await database.drop();
     await rm(folder, { recursive: true, force: true });
   }
@@ -64,6 +73,10 @@ async function carryOut(context: CaseContext, workers: Workers): Promise<void> {
     } finally {
       await control.handle.terminate('the case has ended').catch(() => undefined);
       await workers.close();
+    }
+    // The far ends of connections that have gone silent: a server finds them by its keep-alives, after minutes.
+    if (context.test.faults.some(({ fault }) => fault.kind === 'network' && fault.how === 'silence')) {
+      context.postgresProxy.cut();
     }
     await judgeLeaks(context);
   } catch (error) {

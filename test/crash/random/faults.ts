@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { WorkflowNotFoundError } from '@temporalio/client';
 import { sourcegraphLedger } from '../../../src/journal/ledgers/sourcegraph.js';
 import { withClient } from '../../support/postgres.js';
+import type { WireMessage } from '../../support/wire-message.js';
 import { stepsOf, type Fault, type Trigger } from './case.js';
 import { count, type CaseContext } from './context.js';
 import { ledgerOf } from './product.js';
@@ -102,6 +103,18 @@ async function play(stage: Stage, fault: Fault): Promise<boolean> {
       return control.changing(() => reset(stage, fault.event));
     case 'rivalRun':
       return rival(stage);
+    case 'network':
+      return network(stage, fault.how, fault.ms);
+    case 'temporalNetwork': {
+      const { temporalProxy } = stage.context;
+      temporalProxy.refuse(true);
+      temporalProxy.cut();
+      await pause(fault.ms);
+      temporalProxy.refuse(false);
+      return true;
+    }
+    case 'message':
+      return atMessage(stage, fault);
     case 'productLock': {
       const standing = standingAt(stage, fault.database);
       const { classId, objId } = sourcegraphLedger.lockKey(ledgerOf(standing.model));
@@ -113,6 +126,66 @@ async function play(stage: Stage, fault: Fault): Promise<boolean> {
     }
     default:
       return fault satisfies never;
+  }
+}
+
+async function network({ context: { postgresProxy } }: Stage, how: 'cut' | 'refuse' | 'stall' | 'silence', ms: number) {
+  switch (how) {
+    case 'cut':
+      postgresProxy.cut();
+      return true;
+    case 'silence':
+      postgresProxy.silence();
+      return true;
+    case 'refuse':
+      postgresProxy.refuse(true);
+      postgresProxy.cut();
+      await pause(ms);
+      postgresProxy.refuse(false);
+      return true;
+    case 'stall':
+      postgresProxy.stall(true);
+      await pause(ms);
+      postgresProxy.stall(false);
+      return true;
+    default:
+      return how satisfies never;
+  }
+}
+
+/** A message that a run seldom sends, or never again, is not waited for longer. */
+const MESSAGE_WITHIN_MS = 4_000;
+
+async function atMessage(stage: Stage, fault: Extract<Fault, { kind: 'message' }>): Promise<boolean> {
+  const { about, side } = fault;
+  const wanted = (message: WireMessage) => {
+    if (message.side !== side) return false;
+    if (side === 'client') return message.text.includes(about);
+    if (message.type !== 'C' || !message.query.includes(about)) return false;
+    return about === 'begin_step' || about === 'resume_step' ? message.text === 'COMMIT' : true;
+  };
+  const hold = stage.context.postgresProxy.hold({
+    database: standingAt(stage, fault.database).database.name,
+    when: wanted,
+  });
+  try {
+    const deadline = performance.now() + MESSAGE_WITHIN_MS;
+    while (!hold.isReached()) {
+      if (stage.isOver() || performance.now() > deadline) return false;
+      await pause(5);
+    }
+    // A process can be killed while it waits; a worker in here ends only when what it waits for has ended.
+    const first = stage.context.test.workers === 'processes' && fault.then === 'killWorker';
+    if (first) await stage.workers.kill();
+    if (fault.then === 'delay') await pause(fault.ms);
+    else hold.drop();
+    if (fault.then === 'killWorker') {
+      if (!first) await stage.workers.kill();
+      await stage.workers.start();
+    }
+    return true;
+  } finally {
+    hold.release();
   }
 }
 

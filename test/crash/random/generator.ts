@@ -1,5 +1,15 @@
 import fc from 'fast-check';
-import type { Case, Database, Fault, FaultKind, Kind, Migration, ScheduledFault, Trigger } from './case.js';
+import {
+  MESSAGES,
+  type Case,
+  type Database,
+  type Fault,
+  type FaultKind,
+  type Kind,
+  type Migration,
+  type ScheduledFault,
+  type Trigger,
+} from './case.js';
 
 /** What is drawn for a migration; which one it is, and what its numbers mean, depends on those before it. */
 interface Drawn {
@@ -81,6 +91,23 @@ const faults = {
   resetRun: fc.record({ kind: fc.constant('resetRun' as const), event: fc.nat(99) }),
   rivalRun: fc.constant({ kind: 'rivalRun' as const }),
   productLock: fc.record({ kind: fc.constant('productLock' as const), database: fc.nat(2), ms: hold }),
+  network: fc.record({
+    kind: fc.constant('network' as const),
+    how: fc.oneof(
+      { weight: 3, arbitrary: fc.constantFrom('cut' as const, 'refuse' as const, 'stall' as const) },
+      { weight: 1, arbitrary: fc.constant('silence' as const) },
+    ),
+    ms: hold,
+  }),
+  temporalNetwork: fc.record({ kind: fc.constant('temporalNetwork' as const), ms: hold }),
+  message: fc.record({
+    kind: fc.constant('message' as const),
+    database: fc.nat(2),
+    about: fc.constantFrom(...MESSAGES),
+    side: fc.constantFrom('client' as const, 'server' as const),
+    then: fc.constantFrom('drop' as const, 'delay' as const, 'killWorker' as const),
+    ms: hold,
+  }),
   tableLock: fc.record({
     kind: fc.constant('tableLock' as const),
     database: fc.nat(2),
@@ -90,13 +117,20 @@ const faults = {
 } satisfies { [K in FaultKind]: fc.Arbitrary<Extract<Fault, { kind: K }>> };
 
 /** Faults that need a process to themselves. */
-const OF_PROCESSES: ReadonlySet<FaultKind> = new Set(['killWorker', 'freezeWorker']);
+const OF_PROCESSES: ReadonlySet<FaultKind> = new Set(['killWorker', 'freezeWorker', 'temporalNetwork']);
 
 function faultsWith(workers: Case['workers'], most: number): fc.Arbitrary<ScheduledFault[]> {
   const usual = Object.entries(faults).filter(([name]) => !OF_PROCESSES.has(name as FaultKind));
-  const all = usual.map(([, arbitrary]) => ({ weight: 1, arbitrary: arbitrary as fc.Arbitrary<Fault> }));
+  const all = usual.map(([name, arbitrary]) => ({
+    weight: name === 'message' ? 6 : name === 'network' ? 3 : 2,
+    arbitrary: arbitrary as fc.Arbitrary<Fault>,
+  }));
   if (workers === 'processes') {
-    all.push({ weight: 6, arbitrary: faults.killWorker }, { weight: 4, arbitrary: faults.freezeWorker });
+    all.push(
+      { weight: 8, arbitrary: faults.killWorker },
+      { weight: 6, arbitrary: faults.freezeWorker },
+      { weight: 3, arbitrary: faults.temporalNetwork },
+    );
   }
   return fc.array(fc.record({ when: trigger, fault: fc.oneof(...all) }), {
     minLength: 1,

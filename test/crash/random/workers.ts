@@ -1,11 +1,10 @@
 import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { startOwnedProcess, type OwnedProcess } from '../../../src/process/owned-process.js';
 import { openTestEngine, type TestEngine } from '../../support/engine.js';
 import { repository } from '../../support/shared.js';
+import { startWorkerProcess, type WorkerProcess } from '../worker-process.js';
 import type { CaseContext } from './context.js';
 import { configOf } from './product.js';
 
@@ -46,64 +45,51 @@ export function insideWorkers({ config, folder, env, taskQueue }: CaseContext): 
   };
 }
 
-const COMPILED = path.join(repository, 'dist', 'cli.js');
-const READY_WITHIN_MS = 90_000;
-
 let built: Promise<unknown> | null = null;
 
 /** Worker processes run what is compiled: once in each process, and nothing is done when it is current. */
-export function buildOnce(): Promise<unknown> {
+function buildOnce(): Promise<unknown> {
   built ??= promisify(execFile)(process.execPath, [path.join(repository, 'scripts', 'build.mjs')]);
   return built;
 }
 
 /** `pg-unwind worker`, the real thing: the newest of them is killed or frozen. */
-export function processWorkers(context: CaseContext): Workers {
-  const { folder, env, taskQueue, temporal, test } = context;
-  const file = path.join(folder, 'pg-unwind.yaml');
-  writeFileSync(file, configOf(test, { address: temporal.address, namespace: temporal.namespace, taskQueue }));
-  const workers: OwnedProcess[] = [];
-  const lines: string[] = [];
-  const newest = () => workers.findLast((each) => each.end() === null);
+export function processWorkers({ folder, env, taskQueue, temporal, test, temporalAddress }: CaseContext): Workers {
+  const config = path.join(folder, 'pg-unwind.yaml');
+  writeFileSync(config, configOf(test, { address: temporalAddress, namespace: temporal.namespace, taskQueue }));
+  const living: WorkerProcess[] = [];
+  const ended: WorkerProcess[] = [];
   const stop = async () => {
-    for (const each of workers) each.signal('SIGCONT');
-    await Promise.all(workers.map((each) => each.stop()));
+    ended.push(...living);
+    await Promise.all(living.splice(0).map((worker) => worker.stop()));
   };
   return {
     async start() {
       await buildOnce();
-      let isReady: () => void = () => undefined;
-      const ready = new Promise<string>((resolve) => (isReady = () => resolve('ready')));
-      const child = startOwnedProcess({
-        command: process.execPath,
-        args: ['--enable-source-maps', COMPILED, 'worker', '--config', file, '--log', 'json'],
-        env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...env },
-        stopWith: [
-          ['TERM', 30],
-          ['KILL', 5],
-        ],
-        log: (line) => {
-          lines.push(`${child.pid} ${line}`);
-          if (line.includes('worker ready')) isReady();
-        },
-      });
-      workers.push(child);
-      const late = pause(READY_WITHIN_MS, 'late', { ref: false });
-      const how = await Promise.race([ready, child.ended, late]);
-      if (how !== 'ready') throw new Error(`the worker process did not start (${how}): ${lines.slice(-8).join(' | ')}`);
+      living.push(await startWorkerProcess({ name: `of ${taskQueue}`, config, env }));
     },
     stop,
     async kill() {
-      const victim = newest();
-      victim?.signal('SIGKILL');
-      await victim?.ended;
+      const victim = living.pop();
+      if (victim === undefined) return;
+      ended.push(victim);
+      await victim.kill();
     },
     freeze() {
-      const victim = newest();
-      victim?.signal('SIGSTOP');
-      return Promise.resolve(() => victim?.signal('SIGCONT'));
+      const victim = living.at(-1);
+      victim?.freeze();
+      return Promise.resolve(() => victim?.thaw());
     },
-    tail: () => lines.slice(-80).join('\n'),
+    tail: () =>
+      [...ended, ...living]
+        .flatMap((worker) =>
+          worker
+            .log()
+            .slice(-60)
+            .map((line) => `${worker.pid} ${line}`),
+        )
+        .slice(-120)
+        .join('\n'),
     close: stop,
   };
 }
