@@ -77,7 +77,7 @@ export type Fault =
       readonly database: number;
       readonly about: (typeof MESSAGES)[number];
       readonly side: 'client' | 'server';
-      readonly then: 'drop' | 'delay' | 'killWorker';
+      readonly act: 'drop' | 'delay' | 'killWorker';
       readonly ms: number;
     }
   | { readonly kind: 'tableLock'; readonly database: number; readonly ms: number; readonly exclusive: boolean };

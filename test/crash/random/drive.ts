@@ -101,7 +101,7 @@ async function conduct(context: CaseContext, control: RunControl, workers: Worke
   let trouble: unknown = null;
   let deadline = performance.now() + HANGS_AFTER_MS;
   let played = 0;
-  const playing = playFaults({ context, control, workers, isOver: () => over }).catch((error: unknown) => {
+  const playing = playFaults({ context, control, workers, beside: [], isOver: () => over }).catch((error: unknown) => {
     trouble = error;
   });
   try {

@@ -105,7 +105,7 @@ const faults = {
     database: fc.nat(2),
     about: fc.constantFrom(...MESSAGES),
     side: fc.constantFrom('client' as const, 'server' as const),
-    then: fc.constantFrom('drop' as const, 'delay' as const, 'killWorker' as const),
+    act: fc.constantFrom('drop' as const, 'delay' as const, 'killWorker' as const),
     ms: hold,
   }),
   tableLock: fc.record({
