@@ -52,6 +52,8 @@ export const MESSAGES = [
 /** A fact that can be seen from outside, and when after it a fault comes. */
 export type Trigger =
   | { readonly kind: 'after'; readonly ms: number }
+  /** That step of the plan is at work on the server; a statement that refuses a transaction is kept from ending meanwhile. */
+  | { readonly kind: 'in'; readonly database: number; readonly step: number; readonly ms: number }
   /** Of that database's steps so many hundredths are done. */
   | { readonly kind: 'done'; readonly database: number; readonly percent: number; readonly ms: number };
 

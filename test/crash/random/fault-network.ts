@@ -30,7 +30,7 @@ export async function network({ context: { postgresProxy } }: Stage, how: How, m
 }
 
 /** A message that a run seldom sends, or never again, is not waited for longer. */
-const MESSAGE_WITHIN_MS = 4_000;
+const MESSAGE_WITHIN_MS = 6_000;
 
 export async function atMessage(stage: Stage, fault: Extract<Fault, { kind: 'message' }>): Promise<boolean> {
   const { about, side } = fault;

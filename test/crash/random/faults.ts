@@ -1,11 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { sourcegraphLedger } from '../../../src/journal/ledgers/sourcegraph.js';
-import { withClient } from '../../support/postgres.js';
-import { stepsOf, type Fault, type Trigger } from './case.js';
+import type { Fault } from './case.js';
 import { count } from './context.js';
 import { atMessage, network } from './fault-network.js';
 import { reset, rival, told } from './fault-runs.js';
 import { hold, signal } from './fault-sessions.js';
+import { moment } from './moments.js';
 import { startAgain } from './operator.js';
 import { ledgerOf } from './product.js';
 import { standingAt, type Stage } from './stage.js';
@@ -14,36 +14,17 @@ import { standingAt, type Stage } from './stage.js';
 export async function playFaults(stage: Stage): Promise<void> {
   try {
     for (const { when, fault } of stage.context.test.faults) {
-      if (!(await moment(stage, when))) return;
-      if (await play(stage, fault)) count(stage.context.tally.faults, fault.kind);
+      const release = await moment(stage, when);
+      try {
+        if (stage.isOver()) return;
+        if (await play(stage, fault)) count(stage.context.tally.faults, fault.kind);
+      } finally {
+        await release();
+      }
     }
   } finally {
     await Promise.all(stage.beside);
   }
-}
-
-/** false: the run ended before. */
-async function moment(stage: Stage, when: Trigger): Promise<boolean> {
-  if (when.kind === 'done') {
-    const standing = standingAt(stage, when.database);
-    const wanted = Math.ceil((stepsOf(stage.context.test, standing.model).length * when.percent) / 100);
-    await withClient(standing.database.url, async (client) => {
-      while (!stage.isOver()) {
-        const { rows } = await client.query<{ journal: boolean }>(
-          `select to_regclass('pgunwind.step') is not null as journal`,
-        );
-        if (rows[0]?.journal === true) {
-          const done = await client.query<{ n: number }>(
-            `select count(distinct migration)::integer as n from pgunwind.step where state <> 'started'`,
-          );
-          if ((done.rows[0]?.n ?? 0) >= wanted) return;
-        }
-        await pause(10);
-      }
-    });
-  }
-  await pause(when.ms);
-  return !stage.isOver();
 }
 
 /** @returns whether there was something to do it to. */

@@ -65,13 +65,25 @@ const migration: fc.Arbitrary<Drawn> = fc.record({
 });
 
 const trigger = fc.oneof(
-  fc.record({ kind: fc.constant('after' as const), ms: fc.nat(1_500) }),
-  fc.record({
-    kind: fc.constant('done' as const),
-    database: fc.nat(2),
-    percent: fc.nat(99),
-    ms: fc.oneof(fc.nat(30), fc.nat(300)),
-  }),
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('after' as const), ms: fc.nat(1_500) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('done' as const),
+      database: fc.nat(2),
+      percent: fc.nat(99),
+      ms: fc.oneof(fc.nat(30), fc.nat(300)),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('in' as const),
+      database: fc.nat(2),
+      step: fc.nat(13),
+      ms: fc.oneof(fc.constant(0), fc.nat(150)),
+    }),
+  },
 ) satisfies fc.Arbitrary<Trigger>;
 
 const hold = fc.integer({ min: 200, max: 3_000 });
