@@ -39,12 +39,11 @@ export async function surveyDatabase(database: InstanceDatabase, direction: Dire
     if (standing.recovery) {
       throw dirty(database.name, [reasonOf({ code: 'standby', data: null }, database.name)]);
     }
-    const reading = await database.ledger.read(client, database.ledgerOptions);
+    const { reading, half, runs } = await readRecords(client, database, standing.journal);
     if (reading === null || reading.states.size === 0)
       refuseStrangeDatabase(database, direction, standing, reading !== null);
     if (standing.foreign.length > 0) throw lackingOwnership(database, standing);
     const warnings = standing.settings.map((setting) => overriddenWarning(database.name, standing.role, setting));
-    const [half, runs] = standing.journal ? [await halfDone(client), await openRuns(client)] : [[], []];
     if (reading === null) {
       return {
         database: database.name,
@@ -66,6 +65,20 @@ export async function surveyDatabase(database: InstanceDatabase, direction: Dire
       warnings,
     };
   });
+}
+
+/**
+ * Ledger and journal in one snapshot: an attempt of ours that still ends in between would be a row of the ledger of which the
+ * journal knows nothing.
+ */
+async function readRecords(client: pg.ClientBase, database: InstanceDatabase, journal: boolean) {
+  await client.query('begin isolation level repeatable read, read only');
+  const reading = await database.ledger.read(client, database.ledgerOptions);
+  if (reading === null) await client.query('rollback'); // a ledger that is not there has aborted it
+  const half = journal ? await halfDone(client) : [];
+  const runs = journal ? await openRuns(client) : [];
+  if (reading !== null) await client.query('commit');
+  return { reading, half, runs };
 }
 
 interface Standing {
