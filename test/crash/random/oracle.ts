@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import type { WorkflowHandle } from '@temporalio/client';
 import type pg from 'pg';
 import { sourcegraphLedger } from '../../../src/journal/ledgers/sourcegraph.js';
@@ -18,11 +19,15 @@ export async function judge(context: CaseContext): Promise<void> {
   if (problems.length > 0) throw new Finding(problems.join('\n'));
 }
 
+/** The server looks after a client that was killed every two seconds (client_connection_check_interval), and an index statement ends first. */
+const ORPHANS_MS = 6_000;
+
 /** When the workers are gone too: nothing of ours is left on the server. */
 export async function judgeLeaks({ standings }: CaseContext): Promise<void> {
   for (const { database } of standings) {
-    await expectNoLeaks(database).catch((error: unknown) => {
-      throw new Finding(error instanceof Error ? error.message : String(error));
+    await expectNoLeaks(database, ORPHANS_MS).catch((error: unknown) => {
+      const left = inspect((error as { actual?: unknown }).actual, { depth: 4 });
+      throw new Finding(`${error instanceof Error ? error.message : String(error)}: ${left}`);
     });
   }
 }
