@@ -152,7 +152,7 @@ test('limits that role and database set are overridden, and plan and status say 
   const said = [
     `frontend: default_transaction_read_only = on is set for the database; the sessions of this run override it (default_transaction_read_only = off).`,
     `frontend: idle_in_transaction_session_timeout = 700ms is set for the role "${role}" in the database; the sessions of this run override it (idle_in_transaction_session_timeout = 1min).`,
-    `frontend: lock_timeout = 7ms is set for the role "${role}" in the database; the sessions of this run override it (lock_timeout = 500ms).`,
+    `frontend: lock_timeout = 7ms is set for the role "${role}" in the database; the sessions of this run override it (lock_timeout = 1500ms).`,
     `frontend: statement_timeout = 900ms is set for the role "${role}"; the sessions of this run override it (statement_timeout = 0).`,
     ...(serverMajor() >= 17
       ? [

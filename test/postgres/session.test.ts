@@ -38,7 +38,7 @@ describe('a session', () => {
     const session = await openSession(database.url);
     const wanted: Record<string, string> = {
       statement_timeout: '0',
-      lock_timeout: '1s',
+      lock_timeout: '1500ms',
       idle_in_transaction_session_timeout: '1min',
       client_connection_check_interval: '2s',
       default_transaction_isolation: 'read committed',
@@ -327,10 +327,10 @@ server_reset_query = discard all
     const url = await start('session');
     const session = await openSession(url);
     expect(session.pooled).toBe(true);
-    expect(await show(session, 'lock_timeout')).toBe('1s');
+    expect(await show(session, 'lock_timeout')).toBe('1500ms');
     await session.client.query("set lock_timeout = '9s'; create temp table mine (a integer)");
     await session.reset();
-    expect(await show(session, 'lock_timeout')).toBe('1s');
+    expect(await show(session, 'lock_timeout')).toBe('1500ms');
     expect(await show(session, 'idle_in_transaction_session_timeout')).toBe('1min');
     await session.close();
   });
