@@ -1,6 +1,6 @@
 import type { Client } from '@temporalio/client';
 import type { Proxy } from '../../support/wire-proxy.js';
-import type { Case } from './case.js';
+import type { Case, FaultKind } from './case.js';
 import type { Standing } from './start-state.js';
 
 /** One connection for all cases: their workers come and go. */
@@ -26,6 +26,8 @@ export interface CaseContext {
   readonly workflowId: string;
   readonly standings: readonly Standing[];
   readonly tally: Tally;
+  /** Kinds of faults that were begun: what follows of one may show before it has ended. */
+  readonly begun: Set<FaultKind>;
 }
 
 /** What happened, for the summary. */

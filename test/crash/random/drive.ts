@@ -47,6 +47,7 @@ export async function runCase(test: Case, temporal: TemporalOfCases): Promise<Ta
       workflowId: `unwind/${taskQueue}`,
       standings,
       tally: newTally(),
+      begun: new Set(),
     };
     await carryOut(context, test.workers === 'inside' ? insideWorkers(context) : processWorkers(context));
     return context.tally;
@@ -73,10 +74,6 @@ async function carryOut(context: CaseContext, workers: Workers): Promise<void> {
     } finally {
       await control.handle.terminate('the case has ended').catch(() => undefined);
       await workers.close();
-    }
-    // The far ends of connections that have gone silent: a server finds them by its keep-alives, after minutes.
-    if (context.test.faults.some(({ fault }) => fault.kind === 'network' && fault.how === 'silence')) {
-      context.postgresProxy.cut();
     }
     await judgeLeaks(context);
   } catch (error) {
@@ -162,6 +159,7 @@ async function withEvidence(
   const parts = [messageOf(error), `The case: ${describeCase(context.test)}`];
   const add = (title: string, value: unknown) =>
     parts.push(`${title}: ${inspect(value, { depth: 8, maxArrayLength: 200, breakLength: 200 })}`);
+  add('Begun', [...context.begun]);
   add('Played', [...context.tally.faults]);
   add('Answered', [...context.tally.operator]);
   add('Status', await control.status());

@@ -17,6 +17,7 @@ export async function playFaults(stage: Stage): Promise<void> {
       const release = await moment(stage, when);
       try {
         if (stage.isOver()) return;
+        stage.context.begun.add(fault.kind);
         if (await play(stage, fault)) count(stage.context.tally.faults, fault.kind);
       } finally {
         await release();

@@ -56,7 +56,7 @@ const nameOf = ({ failure, reasons }: Parked) =>
 type Answer = 'retryStep' | 'startAgain' | 'settle';
 
 function answerTo(context: CaseContext, parked: Parked): Answer {
-  const played = (kind: string) => (context.tally.faults.get(kind) ?? 0) > 0;
+  const { begun } = context;
   const codes = parked.reasons.map(({ code }) => code);
   if (parked.failure === 'DirtyDatabase' && codes.length > 0 && codes.every((code) => PASSING.has(code))) {
     return 'retryStep';
@@ -65,7 +65,7 @@ function answerTo(context: CaseContext, parked: Parked): Answer {
     const kind = migrationOf(context, parked)?.kind;
     if (kind === 'opaque' || kind === 'bound') return 'settle';
   }
-  if (played('rivalRun')) {
+  if (begun.has('rivalRun')) {
     // Whoever claims first is served, and may have gone some steps before it was told to stop.
     if (parked.failure === 'ClaimedByAnother') return 'retryStep';
     if (parked.failure === 'JournalIncomplete' || codes.every((code) => code === 'unexpectedAppliedSet')) {
@@ -73,7 +73,7 @@ function answerTo(context: CaseContext, parked: Parked): Answer {
     }
   }
   // A reset brings back an execution whose run has ended in the journal meanwhile.
-  if (played('resetRun') && parked.failure === 'JournalIncomplete') return 'startAgain';
+  if (begun.has('resetRun') && parked.failure === 'JournalIncomplete') return 'startAgain';
   throw new Finding(`the run is parked, and no operator was foreseen for that: ${inspect(parked, { depth: 6 })}`);
 }
 
