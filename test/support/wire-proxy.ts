@@ -84,7 +84,8 @@ export async function startProxy({ port: target, wire }: ProxyOptions): Promise<
       connection.toClient.end();
       client.destroy();
     };
-    for (const socket of [client, server]) socket.on('error', end);
+    client.on('error', () => undefined); // a killed client resets its connection: as closed, and so the server hears of it
+    server.on('error', end);
     client.on('data', (bytes: Buffer) => connection.toServer.take(bytes));
     server.on('data', (bytes: Buffer) => connection.toClient.take(bytes));
     client.on('close', () => {
