@@ -20,7 +20,7 @@ export async function playFaults(stage: Stage): Promise<void> {
         stage.context.begun.add(fault.kind);
         if (await play(stage, fault)) count(stage.context.tally.faults, fault.kind);
       } finally {
-        await release();
+        await release.played();
       }
     }
   } finally {

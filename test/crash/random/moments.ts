@@ -5,12 +5,17 @@ import { withClient } from '../../support/postgres.js';
 import { stepsOf, type Trigger } from './case.js';
 import { standingAt, type Stage } from './stage.js';
 
-/** Ends what was done to keep the moment; the fault has been played then. */
-type Release = () => Promise<void>;
+/** What keeps the moment: told when it is there, and when the fault has been played. */
+interface Release {
+  atWork(): void;
+  played(): Promise<void>;
+}
+
+const NOTHING_KEPT: Release = { atWork: () => undefined, played: () => Promise.resolve() };
 
 /** Waits until the moment is there, or the run has ended. */
 export async function moment(stage: Stage, when: Trigger): Promise<Release> {
-  let release: Release = () => Promise.resolve();
+  let release = NOTHING_KEPT;
   if (when.kind !== 'after') {
     const standing = standingAt(stage, when.database);
     await withClient(standing.database.superuserUrl, async (client) => {
@@ -66,7 +71,7 @@ interface Planned {
 }
 
 async function atWork(stage: Stage, client: pg.Client, when: Extract<Trigger, { kind: 'in' }>): Promise<Release> {
-  let release: Release = () => Promise.resolve();
+  let release = NOTHING_KEPT;
   let since: number | null = null;
   while (!stage.isOver()) {
     const { rows } = await client.query<Planned>(PLANNED);
@@ -81,8 +86,12 @@ async function atWork(stage: Stage, client: pg.Client, when: Extract<Trigger, { 
     }
     await pause(since === null ? 10 : 2);
   }
+  release.atWork();
   return release;
 }
+
+/** An abort waits for the statement, so it must not wait for the abort. */
+const KEPT_MS = 2_000;
 
 /** Such statements wait for every transaction that could change the table: one that only says so keeps them from ending. */
 async function keepOpen(stage: Stage, database: number): Promise<Release> {
@@ -90,5 +99,11 @@ async function keepOpen(stage: Stage, database: number): Promise<Release> {
   await client.query(`set statement_timeout = 3000`);
   await client.query('begin');
   await client.query('lock table base in row exclusive mode').catch(() => undefined); // somebody else has it: as well
-  return () => client.end();
+  let ending: Promise<void> | null = null;
+  const end = () => (ending ??= client.end());
+  return {
+    played: end,
+    // From when the statement waits; before, it is not there yet.
+    atWork: () => void stage.beside.push(pause(KEPT_MS).then(end)),
+  };
 }

@@ -24,6 +24,8 @@ export interface SearchOptions {
   readonly seeds?: number;
   /** Of SIZES, how many are drawn from: the first are the quickest. */
   readonly sizes: number;
+  /** After so many there is enough to do. */
+  readonly findings: number;
   /** How long a lane looks for a smaller case that fails too. */
   readonly shrinkMs: number;
   readonly say: (line: string) => void;
@@ -36,7 +38,7 @@ export interface SearchResult {
   readonly findings: readonly string[];
 }
 
-/** Looks for a case that the product does not survive. Ends with the first finding of each lane. */
+/** Looks for cases that the product does not survive. */
 export async function search(options: SearchOptions): Promise<SearchResult> {
   const { address, namespace } = inject('temporal');
   const connection = await Connection.connect({ address });
@@ -70,7 +72,11 @@ export async function search(options: SearchOptions): Promise<SearchResult> {
   const progress = setInterval(() => options.say(summaryOf(runs, tally)), 30_000);
 
   async function lane(): Promise<void> {
-    while (performance.now() < deadline && (options.seeds === undefined || given < options.seeds)) {
+    while (
+      performance.now() < deadline &&
+      findings.length < options.findings &&
+      (options.seeds === undefined || given < options.seeds)
+    ) {
       const seed = nextSeed(options, given);
       given += 1;
       const details = await fc.check(fc.asyncProperty(cases(limitsOf(seed)), surviving(seed)), {
@@ -81,7 +87,7 @@ export async function search(options: SearchOptions): Promise<SearchResult> {
       });
       if (details.failed && details.counterexample !== null) {
         findings.push(tell(seed, details));
-        return;
+        options.say(findings.at(-1) ?? '');
       }
       if (options.path !== undefined) return;
     }
