@@ -135,7 +135,7 @@ const PREPARED = `select gid from pg_prepared_xacts where database = $1`;
  * For `afterEach`: nothing of ours is left on the database (advisory lock, open or prepared transaction, session whose application_name begins
  * with "pgu"). Looks again for a second: a backend that was told to end needs a moment to do so.
  */
-export async function expectNoLeaks(database: TestDatabase | string, withinMs = 1_000): Promise<void> {
+export async function expectNoLeaks(database: TestDatabase | string): Promise<void> {
   const name = typeof database === 'string' ? database : database.name;
   await withClient(serverUrl(), async (client) => {
     let left: unknown[] = [];
@@ -146,7 +146,7 @@ export async function expectNoLeaks(database: TestDatabase | string, withinMs = 
         left = [...sessions.rows, ...prepared.rows];
         return left.length === 0;
       },
-      { within: withinMs, describe: 'no leak' },
+      { within: 1_000, describe: 'no leak' },
     ).catch(() => undefined);
     expect(left, `sessions, locks or transactions left on ${name}`).toEqual([]);
   });
