@@ -6,7 +6,7 @@ import path from 'node:path';
 import { format, resolveConfig } from 'prettier';
 import { build, repository } from './build.mjs';
 import { crashMatrixPage, crashMatrixTable } from './crash-matrix-page.mjs';
-import { lineOf, vitest } from './vitest.mjs';
+import { closing, vitest } from './vitest.mjs';
 
 /** Files of test/crash in the order of the page, and how many rows each has. */
 const FILES = { kill: 1, worker: 3, network: 6, servers: 4, rivals: 3, operator: 3 };
@@ -45,5 +45,5 @@ if (reports.length === all) {
 } else {
   process.stdout.write(`\n${reports.length} of ${all} rows were run: docs/crash-matrix.md is left as it is.\n`);
 }
-process.stdout.write(`\n${lineOf(counts)}\n`);
+process.stdout.write(closing(counts));
 process.exitCode = counts.failed > 0 ? 1 : 0;

@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { build, repository } from './build.mjs';
-import { lineOf, vitest, wasInterrupted } from './vitest.mjs';
+import { closing, lineOf, vitest, wasInterrupted } from './vitest.mjs';
 
 const VERSIONS = { 14: '14.23.0-beta.17', 15: '15.18.0-beta.17', 16: '16.14.0-beta.17', 17: '17.10.0-beta.17' };
 
@@ -20,14 +20,14 @@ if (majors.length === 0) {
 
 await build({ say: (line) => process.stderr.write(`${line}\n`) }).catch((error) => {
   process.stderr.write(`${error.message}\n`);
-  process.stdout.write(`${lineOf({ passed: 0, failed: 1, skipped: 0 })}\n`);
+  process.stdout.write(closing({ passed: 0, failed: 1, skipped: 0, failures: ['the build'] }));
   process.exit(1);
 });
 const { downloadedFolder, platformPackage } = await import(
   pathToFileURL(path.join(repository, 'dist', 'postgres', 'embedded-binaries.js')).href
 );
 
-const sum = { passed: 0, failed: 0, skipped: 0 };
+const sum = { passed: 0, failed: 0, skipped: 0, failures: [] };
 for (const major of majors) {
   if (wasInterrupted()) break;
   process.stdout.write(`\n== Postgres ${major}\n`);
@@ -36,6 +36,7 @@ for (const major of majors) {
     // never green by absence: on CI a major that cannot be had is a failure
     process.stdout.write(`Postgres ${major} ${process.env.CI ? 'failed' : 'skipped'}: ${why}\n`);
     sum[process.env.CI ? 'failed' : 'skipped'] += 1;
+    if (process.env.CI) sum.failures.push(`Postgres ${major}: ${why}`);
     continue;
   }
   const counts = await vitest(['--project', 'postgres'], {
@@ -43,11 +44,15 @@ for (const major of majors) {
     PG_UNWIND_POSTGRES_DIR: '',
   });
   process.stdout.write(`Postgres ${major}: ${lineOf(counts)}\n`);
-  for (const key of Object.keys(sum)) sum[key] += counts[key];
+  for (const key of ['passed', 'failed', 'skipped']) sum[key] += counts[key];
+  sum.failures.push(...counts.failures.map((failure) => `Postgres ${major}: ${failure}`));
 }
-if (wasInterrupted() || sum.passed + sum.failed + sum.skipped === 0) sum.failed += 1;
+if (wasInterrupted() || sum.passed + sum.failed + sum.skipped === 0) {
+  sum.failed += 1;
+  sum.failures.push('interrupted, or no test ran');
+}
 
-process.stdout.write(`\n${lineOf(sum)}\n`);
+process.stdout.write(closing(sum));
 process.exitCode = sum.failed > 0 ? 1 : 0;
 
 /** @returns {string | null} why it is not there */

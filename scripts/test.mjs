@@ -1,7 +1,7 @@
 // npm test [-- vitest's arguments]: every gate, then every tier; all of them, whatever fails on the way.
 // The last line is "N passed, N failed, N skipped"; a gate that did not hold counts as one failure.
 import { build } from './build.mjs';
-import { lineOf, run, vitest, wasInterrupted } from './vitest.mjs';
+import { closing, run, vitest, wasInterrupted } from './vitest.mjs';
 
 const failedGates = [];
 
@@ -21,21 +21,27 @@ await gate('build', () =>
   ),
 );
 
-const counts = { passed: 0, failed: failedGates.length, skipped: 0 };
+const counts = {
+  passed: 0,
+  failed: failedGates.length,
+  skipped: 0,
+  failures: failedGates.map((name) => `the gate "${name}" did not hold`),
+};
 if (!wasInterrupted()) {
   process.stdout.write('\n== tests\n');
   const tests = await vitest(process.argv.slice(2));
   counts.passed = tests.passed;
   counts.failed += tests.failed;
   counts.skipped = tests.skipped;
+  counts.failures.push(...tests.failures);
 } else {
   counts.failed += 1;
+  counts.failures.push('interrupted');
 }
 
-if (failedGates.length > 0) process.stdout.write(`\nGates that did not hold: ${failedGates.join(', ')}\n`);
 if (counts.passed + counts.failed === 0) {
-  process.stdout.write('\nNo test ran.\n');
   counts.failed = 1;
+  counts.failures.push('no test ran');
 }
-process.stdout.write(`\n${lineOf(counts)}\n`);
+process.stdout.write(closing(counts));
 process.exitCode = counts.failed > 0 ? 1 : 0;

@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { repository } from './build.mjs';
 
-/** @typedef {{ passed: number, failed: number, skipped: number }} Counts */
+/** @typedef {{ passed: number, failed: number, skipped: number, failures: string[] }} Counts */
 
 /** Runs a program of node_modules/.bin with our terminal. @returns {Promise<number>} its exit code */
 export function run(program, args, env = {}) {
@@ -44,7 +44,10 @@ export async function vitest(args, env = {}) {
       env,
     );
     const counts = countsIn(report);
-    if (code !== 0 && counts.failed === 0) counts.failed = 1; // an unhandled error, or servers that did not start
+    if (code !== 0 && counts.failed === 0) {
+      counts.failed = 1;
+      counts.failures.push('vitest itself: an unhandled error, or servers that did not start');
+    }
     return counts;
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -56,7 +59,7 @@ function countsIn(report) {
   try {
     found = JSON.parse(readFileSync(report, 'utf8'));
   } catch {
-    return { passed: 0, failed: 0, skipped: 0 };
+    return { passed: 0, failed: 0, skipped: 0, failures: [] };
   }
   // a file that could not even be loaded has no test to fail
   const broken = found.testResults.filter(
@@ -66,7 +69,24 @@ function countsIn(report) {
     passed: found.numPassedTests,
     failed: found.numFailedTests + broken.length,
     skipped: found.numPendingTests + found.numTodoTests,
+    failures: [
+      ...broken.map((file) => `${nameOf(file)}: ${firstLine(file.message)}`),
+      ...found.testResults.flatMap((file) =>
+        file.assertionResults
+          .filter((test) => test.status === 'failed')
+          .map((test) => `${nameOf(file)} > ${test.fullName}: ${firstLine(test.failureMessages[0])}`),
+      ),
+    ],
   };
+}
+
+const nameOf = (file) => path.relative(repository, file.name);
+const firstLine = (text = '') => text.split('\n')[0];
+
+/** What did not hold, a line each, and the closing line that .ci/run reads; it gathers the lines before it too. */
+export function closing({ passed, failed, skipped, failures }) {
+  const lines = failures.map((failure) => `Failed: ${failure}\n`);
+  return `\n${lines.join('')}${lineOf({ passed, failed, skipped })}\n`;
 }
 
 export function lineOf({ passed, failed, skipped }) {
