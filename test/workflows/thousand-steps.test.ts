@@ -10,8 +10,14 @@ import { firstRunOf, partsOf } from './parts.js';
 /** A server of its own: it suggests a new run after so many events, instead of 4,096. */
 const SUGGESTED_AT = 400;
 
-/** Steps that are running when the suggestion comes end first, with what their messages need: at most so many events more. */
-const TO_COME_TO_REST = 30;
+/** An activity's scheduled, started and ended, and the three of the workflow task that hears of it. */
+const MESSAGE = 6;
+/**
+ * Events after the suggestion. It is given at a workflow task, so a message late; then what is under way ends first, where no two
+ * messages share a workflow task: the other database's step, the failed step, its record, and a decision (accepted, recorded,
+ * completed) that came meanwhile; two changes of search attributes, and the new run.
+ */
+const TO_COME_TO_REST = MESSAGE + 3 * MESSAGE + (MESSAGE + 5) + 2 + 1;
 
 let server: DevServer;
 let harness: Harness;
