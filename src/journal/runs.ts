@@ -133,8 +133,10 @@ export async function yieldFence(client: pg.ClientBase, token: string): Promise<
 
 const DECIDE = `-- pg-unwind runs.decide
 insert into pgunwind.decision (run, plan, at, kind, decided_by, why, details)
-values ($1, $2, $3, $4, $5, $6, $7)`;
+select $1::uuid, $2, $3::timestamptz, $4::text, $5, $6, $7::jsonb
+ where not exists (select from pgunwind.decision d where d.run = $1 and d.at = $3 and d.kind = $4)`;
 
+/** `at` is workflow time: a repeat after a lost answer says the same moment, and writes nothing. */
 export async function recordDecision(
   client: pg.ClientBase,
   decision: {

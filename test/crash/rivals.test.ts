@@ -19,11 +19,22 @@ interface Migrator {
   readonly ended: Promise<void>;
 }
 
-/** The product's own migrator, waiting for its lock inside the server. `work` is what it does under it. */
+/**
+ * The product's own migrator, waiting for its lock inside the server. `work` is what it does under it. One that comes while an
+ * index is being built already may be the deadlock's victim in place of the build (docs/operations.md); its supervisor starts it again.
+ */
 function startMigrator({ url }: Cell, work: (client: pg.Client) => Promise<void>): Migrator {
   let over = false;
+  const lock = async (client: pg.Client): Promise<void> => {
+    try {
+      await client.query('select pg_advisory_lock($1, $2)', [LOCK.classId, LOCK.objId]);
+    } catch (error) {
+      if (!(error instanceof pg.DatabaseError && error.code === '40P01')) throw error;
+      await lock(client);
+    }
+  };
   const ended = withClient(url, async (client) => {
-    await client.query('select pg_advisory_lock($1, $2)', [LOCK.classId, LOCK.objId]);
+    await lock(client);
     await work(client);
     await client.query('select pg_advisory_unlock($1, $2)', [LOCK.classId, LOCK.objId]);
   }).finally(() => (over = true));

@@ -90,9 +90,12 @@ export async function startProxy({ port: target, wire }: ProxyOptions): Promise<
     server.on('data', (bytes: Buffer) => connection.toClient.take(bytes));
     client.on('close', () => {
       // What the client had sent is on its way, as it would be in the network: the server still gets it, unless it is held.
-      connection.toServer.finish(() => server.destroy());
+      // Until then it is one of the connections: a held one can be let go, and a silent one cut.
+      connection.toServer.finish(() => {
+        connections.delete(connection);
+        server.destroy();
+      });
       connection.toClient.end();
-      if (!connection.toServer.isHeld()) connections.delete(connection);
     });
     server.on('close', () => connection.toClient.finish(end));
     client.resume();
@@ -210,7 +213,6 @@ function createHoldOfAll(when: HoldPoint['when'], disarm: () => void): ArmedHold
 interface Direction {
   take(bytes: Buffer): void;
   stall(on: boolean): void;
-  isHeld(): boolean;
   letGo(): void;
   cut(): void;
   /** The sender is gone: after what still waits has passed, `then`. */
@@ -245,7 +247,6 @@ function createDirection(
       stalled = on;
       flush();
     },
-    isHeld: () => hold !== null,
     letGo() {
       hold = null;
       flush(true);

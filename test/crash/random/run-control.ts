@@ -1,5 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { WorkflowNotFoundError, type WorkflowHandle } from '@temporalio/client';
+import {
+  WorkflowNotFoundError,
+  WorkflowUpdateRPCTimeoutOrCancelledError,
+  type WorkflowHandle,
+} from '@temporalio/client';
 import { QueryName, UpdateName, type StatusReport } from '../../../src/contract/messages.js';
 import { labelOf } from './case.js';
 import type { CaseContext } from './context.js';
@@ -74,6 +78,8 @@ export function controlRun(context: CaseContext, consent: () => string | null): 
         return true;
       } catch (error) {
         if (error instanceof WorkflowNotFoundError) return false;
+        // Not answered in time (it is being recorded in a database that is silent): asked again at the next look.
+        if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) return false;
         const open = (await control.ending(handle)) === null;
         // Its validator says so where there is nothing to answer any more.
         if (open && !(error instanceof Error && error.name === 'WorkflowUpdateFailedError')) throw error;
