@@ -9,7 +9,7 @@ export const twoAtOnce = {
     up: 'alter table jobs add priority integer default 5;',
     down: `alter table jobs drop priority;
 insert into witness (what) values ('3 down');
-select pg_sleep(20);`,
+select pg_sleep(30);`,
   }),
   async play(stage) {
     const worker = await stage.atNewest();
