@@ -161,7 +161,7 @@ function sqlFailure(
     cause.constraint === undefined ? null : `constraint ${cause.constraint}`,
     cause.dataType === undefined ? null : `type ${cause.dataType}`,
   ].filter((part) => part !== null);
-  const where = `statement ${statement} of ${order.migration} ${order.direction} on "${order.database}"`;
+  const where = `statement ${statement} of migration ${order.migration} (${order.direction}) on "${order.database}"`;
   const what = `SQLSTATE ${sqlstate}${objects.length > 0 ? `, ${objects.join(', ')}` : ''}`;
   const sql: SqlFailure = { sqlstate, statement, message: cause.message, detail: cause.detail ?? null };
   const again = TRANSIENT.has(kind) || CANCELED.has(sqlstate);

@@ -61,7 +61,7 @@ export async function clearTheWay(
       holder.state === 'active'
     ) {
       waiting(`the index statement of an earlier attempt still runs in process ${holder.pid}`);
-      throw busy(database, holders);
+      throw unfinished(database, holder);
     }
     waiting(`ending the session of an earlier attempt, process ${holder.pid}`);
     await sessions.withSession(({ client }) => endBackend(client, holder, pause));
@@ -93,7 +93,8 @@ export function holdersIn(error: unknown): readonly LockHolder[] {
 }
 
 export function busy(database: string, holders: readonly LockHolder[]): UnwindError {
-  const who = holders.length === 0 ? 'a session that is gone by now' : holders.map(describeHolder).join('; ');
+  // A session that holds both locks is listed twice.
+  const who = [...new Set(holders.map(describeHolder))].join('; ') || 'a session that is gone by now';
   return new UnwindError(
     FailureType.InstanceBusy,
     `The migration lock of "${database}" is held by ${who}. Nothing was changed. Trying again; stop that session if it should not be there.`,
@@ -101,6 +102,16 @@ export function busy(database: string, holders: readonly LockHolder[]): UnwindEr
       retryAfterMs: 1_000,
       details: { holders: holders.map(({ pid, application, user }) => ({ pid, application, user })) },
     },
+  );
+}
+
+/** Ours, and let finish: the advice about a stranger would be wrong here. */
+function unfinished(database: string, { pid, application, user }: LockHolder): UnwindError {
+  return new UnwindError(
+    FailureType.InstanceBusy,
+    `The index statement of an earlier attempt still runs on "${database}", in process ${pid}. It may finish: to end it would leave an ` +
+      'INVALID index. Nothing was changed. Trying again; what it waits for are transactions older than itself.',
+    { retryAfterMs: 1_000, details: { holders: [{ pid, application, user }] } },
   );
 }
 

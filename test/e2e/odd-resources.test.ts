@@ -44,7 +44,7 @@ describe.skipIf(!MOUNTABLE)('a full disk (skipped where nobody may mount a small
     const run = await it.start();
     const words = await refusalOf(run, /SQLSTATE/);
     expect(words).toMatch(
-      /^The server lacked resources at statement \d of 5 down on "frontend" \(SQLSTATE 53100\)\. The step was rolled back whole/,
+      /^The server lacked resources at statement \d of migration 5 \(down\) on "frontend" \(SQLSTATE 53100\)\. The step was rolled back whole/,
     );
     expect((await run.status()).state).toBe('running');
     expect(await it.witnessed()).toEqual(['6 down']);

@@ -286,8 +286,11 @@ describe('a claim', () => {
     const plain = await session('pgu');
     await staged.claim();
     for (const { pid } of [alike, odd, plain]) expect(await isThere(pid)).toBe(true);
-    await alike.query('select pg_advisory_lock(1885828462, 0)');
-    await expect(staged.apply(1)).rejects.toMatchObject({ type: FailureType.InstanceBusy });
+    const { classId, objId } = lockOf(staged);
+    await alike.query('select pg_advisory_lock(1885828462, 0), pg_advisory_lock($1, $2)', [classId, objId]);
+    const busy = await staged.apply(1).catch((error: unknown) => error);
+    expect(busy).toMatchObject({ type: FailureType.InstanceBusy });
+    expect(String(busy).split(`process ${alike.pid}`), 'named once, though it holds both locks').toHaveLength(2);
     expect((await staged.check(1)).reasons).toMatchObject([{ code: 'lockHeld' }]);
     expect(await isThere(alike.pid)).toBe(true);
     for (const client of clients.splice(0)) await client.end();
