@@ -286,7 +286,9 @@ create index concurrently theirs_a on theirs (a); create table more (a integer)`
     const pid = await waiting();
     const second = await staged.apply(1, { attempt: 2 }).catch((error: unknown) => error);
     expect(second).toMatchObject({ type: FailureType.InstanceBusy, retryable: true, details: { holders: [{ pid }] } });
-    expect(String(second)).toContain(`of an earlier attempt still runs on "frontend", in process ${pid}. It may finish`);
+    expect(String(second)).toContain(
+      `of an earlier attempt still runs on "frontend", in process ${pid}. It may finish`,
+    );
     expect(await waiting()).toBe(pid);
     await staged.claim(); // a run that goes on after a pause does not end it either
     expect(await waiting()).toBe(pid);
