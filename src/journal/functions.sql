@@ -953,6 +953,20 @@ begin
 end
 $$;
 
+-- A step that died where only a person could say what it did: its pending row in the ledger is not pending any more, so that
+-- person has said it. Without this no later run could get past the unfinished step. Of runs that are over only.
+create or replace function pgunwind.settle_steps() returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+  update pgunwind.step s
+     set state = 'settled', intent = null
+    from pgunwind.run r
+   where r.run = s.run and r.ended_at is not null
+     and s.state = 'started'
+     and pgunwind.ledger_state(s.migration) <> s.direction || '-running';
+end
+$$;
+
 -- Issues a new fence token for a run. The caller has ended the sessions of earlier claims; a transaction of theirs that still
 -- lives holds the fence's row `for share`, and the update waits for it. `without_lock`: an index statement of an earlier attempt
 -- is being let finish, and its session keeps the lock.
@@ -982,14 +996,7 @@ begin
   update pgunwind.run r
      set ended_at = clock_timestamp(), state = 'superseded'
    where r.ended_at is null and r.run <> p_run;
-  -- A step that died where only a person could say what it did: its pending row in the ledger is not pending any more, so that
-  -- person has said it. Without this no later run could get past the unfinished step.
-  update pgunwind.step s
-     set state = 'settled', intent = null
-    from pgunwind.run r
-   where r.run = s.run and r.ended_at is not null
-     and s.state = 'started'
-     and pgunwind.ledger_state(s.migration) <> s.direction || '-running';
+  perform pgunwind.settle_steps();
   first_claim := exists (select from pgunwind.run r where r.run = p_run and r.claimed_at is null);
   update pgunwind.run r set claimed_at = coalesce(r.claimed_at, clock_timestamp()) where r.run = p_run and r.ended_at is null;
   if not found then

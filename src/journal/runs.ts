@@ -92,12 +92,16 @@ update pgunwind.run r
    set ended_at = clock_timestamp(), state = $2
  where r.run = $1 and r.ended_at is null`;
 
+const SETTLE = `-- pg-unwind runs.settle
+select pgunwind.settle_steps()`;
+
 export async function endRun(
   client: pg.ClientBase,
   run: string,
   state: 'completed' | 'aborted' | 'cancelled',
 ): Promise<void> {
   await client.query(END_RUN, [run, state]);
+  await client.query(SETTLE);
 }
 
 const FENCE = `-- pg-unwind runs.fence

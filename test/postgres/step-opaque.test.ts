@@ -1,5 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { afterEach, describe, expect, test } from 'vitest';
 import { FailureType } from '../../src/contract/errors.js';
+import { endRun } from '../../src/journal/runs.js';
 import { closeGate, terminate } from '../support/gate.js';
 import { expectNoLeaks } from '../support/postgres.js';
 import { stage, type Stage } from '../support/stage.js';
@@ -97,6 +99,26 @@ describe('an opaque step', () => {
     expect(await next.check(1)).toMatchObject({ clean: true, reasons: [] });
     expect(await staged.database.query(`select state from pgunwind.step`)).toEqual([{ state: 'settled' }]);
   });
+
+  test.each(['before', 'after'] as const)(
+    'a person who says so %s the abort leaves nothing for a next run to settle, though it finds nothing to do',
+    async (when) => {
+      staged = await stage([{ migration: '10001', text: loop('perform 1 / (2 - at);') }], { setup: SETUP });
+      await expect(staged.apply(1)).rejects.toMatchObject({ type: FailureType.StepUndecided });
+      const say = () =>
+        staged.database.query(`update migration_logs set success = true, finished_at = now() where success is null`);
+      const end = (run: string, state: 'aborted' | 'completed') =>
+        staged.instance.sessions.withSession(({ client }) => endRun(client, run, state));
+      const states = () => staged.database.query(`select state from pgunwind.step`);
+      if (when === 'before') await say();
+      await end(staged.run, 'aborted');
+      if (when === 'before') return expect(await states()).toEqual([{ state: 'settled' }]);
+      expect(await states()).toEqual([{ state: 'started' }]);
+      await say();
+      await end(randomUUID(), 'completed'); // of a run that was there already, and claimed nothing
+      expect(await states()).toEqual([{ state: 'settled' }]);
+    },
+  );
 
   test("an error in it parks too, and the server's words are in the journal", async () => {
     staged = await stage([{ migration: '10001', text: loop('perform 1 / (2 - at);') }], { setup: SETUP });
