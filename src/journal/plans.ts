@@ -15,6 +15,16 @@ export interface StoredScript {
 /** A plan's scripts are a megabyte or two: over a slow line they take longer than a query of ours should. */
 const LARGE_MS = 100_000;
 
+/** 20 kB in a second is slower than any line that a database should be behind. */
+const BYTES_PER_MS = 20;
+const QUERY_MS = 30_000;
+
+/** A query with as much time as its values need on the way: for a small one no more than any other has, should nobody answer. */
+function sending(text: string, ...values: readonly string[]): pg.QueryConfig {
+  const bytes = values.reduce((sum, value) => sum + Buffer.byteLength(value), 0);
+  return limited(QUERY_MS + bytes / BYTES_PER_MS, text, [...values]);
+}
+
 const STORE_PLAN = `-- pg-unwind plans.store
 insert into pgunwind.plan (id, body) values ($1, $2) on conflict do nothing`;
 
@@ -60,9 +70,9 @@ export async function storePlan(
   const scripts = await Promise.all([...new Set(steps.map((step) => step.script))].map(readScript));
   await client.query('begin isolation level read committed');
   try {
-    await client.query(limited(LARGE_MS, STORE_PLAN, [plan.id, JSON.stringify(plan)]));
-    await client.query(limited(LARGE_MS, STORE_STEPS, [plan.id, plan.direction, JSON.stringify(steps)]));
-    await client.query(limited(LARGE_MS, STORE_SCRIPTS, [JSON.stringify(scripts)]));
+    await client.query(sending(STORE_PLAN, plan.id, JSON.stringify(plan)));
+    await client.query(sending(STORE_STEPS, plan.id, plan.direction, JSON.stringify(steps)));
+    await client.query(sending(STORE_SCRIPTS, JSON.stringify(scripts)));
     await client.query('commit');
   } catch (error) {
     await client.query('rollback').catch(() => undefined);
