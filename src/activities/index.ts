@@ -46,15 +46,22 @@ export function createActivities({
   // `claim` and `applyMigration` beat by themselves: they have more to tell than what they are.
   const beaten = <I, O>(name: string, doing: string, work: (input: I) => Promise<O>) =>
     named(name, (input: I) => beating(doing, () => work(input)));
+  // What changes nothing that counts is left alone when nobody waits for it any more: its query may have no answer for minutes.
+  const looking = <I, O>(name: string, doing: string, work: (input: I) => Promise<O>) =>
+    beaten(name, doing, (input: I) => {
+      const answer = work(input);
+      answer.catch(() => undefined);
+      return Promise.race([answer, Context.current().cancelled]);
+    });
   return {
     makePlan: beaten('makePlan', 'planning', createMakePlan(deps)),
     claim: named('claim', createClaim(deps)),
     yieldClaim: beaten('yieldClaim', 'giving the claim back', createYieldClaim(deps)),
-    readLeg: beaten('readLeg', 'reading the journal', createReadLeg(deps)),
-    checkDirty: beaten('checkDirty', 'checking', createCheckDirty(deps)),
+    readLeg: looking('readLeg', 'reading the journal', createReadLeg(deps)),
+    checkDirty: looking('checkDirty', 'checking', createCheckDirty(deps)),
     applyMigration: named('applyMigration', createApplyMigration(deps)),
     recordRelease: beaten('recordRelease', 'recording the release', createRecordRelease(deps)),
-    verifyRelease: beaten('verifyRelease', 'verifying the release', createVerifyRelease(deps)),
+    verifyRelease: looking('verifyRelease', 'verifying the release', createVerifyRelease(deps)),
     recordDecision: beaten('recordDecision', 'recording the decision', createRecordDecision(deps)),
     endRun: beaten('endRun', 'recording the end', createEndRun(deps)),
     close: () => instances.close(),

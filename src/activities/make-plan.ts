@@ -82,7 +82,8 @@ async function newPlan(
         if (!survey.hasLedger) await database.ledger.create(client, database.ledgerOptions);
       });
       await database.prepare({ make: true, anew: !survey.hasJournal });
-      await database.sessions.withSession(async ({ client }) => {
+      await database.sessions.withSession(async (session) => {
+        const { client } = session;
         await storePlan(client, plan, database.name, stored);
         await insertRun(client, {
           run: input.run,
@@ -95,8 +96,8 @@ async function newPlan(
         });
         if (plan.from.release !== null) {
           await rememberFingerprint(
-            client,
             database,
+            session,
             input.run,
             plan.from.release,
             plan.from.setHash[database.name] ?? '',

@@ -31,7 +31,9 @@ export function createVerifyRelease({ instances, plans, verdicts, log }: Activit
         // Ahead is what a reset leaves: this release was passed, and is not what stands.
         const drift =
           compare && done.size === next - 1
-            ? await database.sessions.withSession(({ client }) => compareWithKnown(client, run, release, setHash))
+            ? await database.sessions.withSession((session) =>
+                compareWithKnown(database, session, run, release, setHash),
+              )
             : [];
         return { database: database.name, reasons: verdictFrom(raw, database.name).reasons, drift };
       }),

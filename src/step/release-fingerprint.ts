@@ -1,7 +1,8 @@
-import type pg from 'pg';
 import { diffFingerprints, describeDifference } from '../postgres/fingerprint-difference.js';
 import { compactFingerprint, readFingerprint, type Fingerprint } from '../postgres/fingerprint.js';
+import type { Session } from '../postgres/session.js';
 import type { InstanceDatabase } from './database.js';
+import { namingBlockers } from './lock-waits.js';
 
 const KNOWN = `-- pg-unwind release-fingerprint.known
 select f.run, f.objects
@@ -19,14 +20,15 @@ const IGNORED = ['migration_logs'];
 
 /** What the schema looks like at this applied set, unless the journal knows it already. */
 export async function rememberFingerprint(
-  client: pg.ClientBase,
-  _database: InstanceDatabase,
+  database: InstanceDatabase,
+  session: Session,
   run: string,
   release: string,
   setHash: string,
 ): Promise<void> {
+  const { client } = session;
   if ((await client.query(KNOWN, [setHash])).rows.length > 0) return;
-  const fingerprint = compactFingerprint(await readFingerprint(client, { ignore: IGNORED }));
+  const fingerprint = await describe(database, session);
   await client.query(REMEMBER, [setHash, run, release, JSON.stringify(fingerprint)]);
 }
 
@@ -35,12 +37,14 @@ export async function rememberFingerprint(
  * earlier one it is remembered for the next time, and there is nothing to compare.
  */
 export async function compareWithKnown(
-  client: pg.ClientBase,
+  database: InstanceDatabase,
+  session: Session,
   run: string,
   release: string,
   setHash: string,
 ): Promise<readonly string[]> {
-  const found = compactFingerprint(await readFingerprint(client, { ignore: IGNORED }));
+  const { client } = session;
+  const found = await describe(database, session);
   const { rows } = await client.query<{ run: string; objects: Fingerprint }>(KNOWN, [setHash]);
   const known = rows[0];
   if (known === undefined || known.objects.serverMajor !== found.serverMajor) {
@@ -48,4 +52,12 @@ export async function compareWithKnown(
     return [];
   }
   return diffFingerprints(known.objects, found).map(describeDifference);
+}
+
+/** It may take minutes where there are many objects; a second session finds out when no answer will ever come. */
+async function describe(database: InstanceDatabase, session: Session): Promise<Fingerprint> {
+  const doing = { doing: 'Describing the schema', tell: () => undefined };
+  return compactFingerprint(
+    await namingBlockers(database, session, doing, () => readFingerprint(session.client, { ignore: IGNORED })),
+  );
 }
