@@ -1,8 +1,10 @@
+import type pg from 'pg';
 import { FailureType, UnwindError } from '../contract/errors.js';
 import type { DatabaseName } from '../contract/catalog.js';
 import type { Plan, PlannedStep } from '../contract/plan.js';
 import { readPlan, readScripts, type StoredScript } from '../journal/plans.js';
 import type { InstanceDatabase } from '../step/database.js';
+import { namingBlockers } from '../step/lock-waits.js';
 
 /** Plans and scripts as the journals hold them; both are named by their content, so what was read once stays true. */
 export interface PlanCache {
@@ -28,7 +30,7 @@ export function createPlanCache(): PlanCache {
   async function plan(database: InstanceDatabase, id: string): Promise<Plan> {
     const known = plans.get(id);
     if (known !== undefined) return known;
-    const read = await database.sessions.withSession(({ client }) => readPlan(client, id, database.name));
+    const read = await reading(database, (client) => readPlan(client, id, database.name));
     plans.set(id, read);
     if (plans.size > MAX_PLANS) plans.delete(plans.keys().next().value as string);
     return read;
@@ -43,7 +45,7 @@ export function createPlanCache(): PlanCache {
   ): Promise<StoredScript> {
     const known = scripts.get(sha256);
     if (known !== undefined) return known;
-    const read = await database.sessions.withSession(({ client }) => readScripts(client, planId, leg, database.name));
+    const read = await reading(database, (client) => readScripts(client, planId, leg, database.name));
     for (const each of read) {
       if (scripts.has(each.sha256)) continue;
       scripts.set(each.sha256, each);
@@ -68,6 +70,17 @@ export function createPlanCache(): PlanCache {
       return { step, script: await script(database, planId, leg, step.script), total: stepsOf(whole, database.name) };
     },
   };
+}
+
+/**
+ * Plans and scripts are large, and over a slow line they have a minute and a half; a path that has fallen silent is found out in
+ * seconds all the same.
+ */
+function reading<T>(database: InstanceDatabase, work: (client: pg.ClientBase) => Promise<T>): Promise<T> {
+  const doing = { doing: 'Reading the plan', tell: () => undefined };
+  return database.sessions.withSession((session) =>
+    namingBlockers(database, session, doing, () => work(session.client)),
+  );
 }
 
 function stepsOf(plan: Plan, database: DatabaseName): number {

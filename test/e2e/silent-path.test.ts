@@ -34,6 +34,24 @@ test('is found out within seconds, and the look is repeated over another connect
   expect(performance.now() - began).toBeLessThan(30_000);
 });
 
+test('while a step reads its script is found out within seconds too', async () => {
+  const path = await startProxy({ port: Number(new URL(serverUrl()).port), wire: true });
+  onTestFinished(() => path.close());
+  const it = await shops.open();
+  onTestFinished(() => path.cut());
+  it.env['FRONTEND_URL'] = path.url(it.database.url);
+  const reading = path.hold({
+    database: it.database.name,
+    when: ({ side, text }) => side === 'client' && text.includes('plans.read-scripts'),
+  });
+  const run = await it.start();
+  await until(() => reading.isReached(), { describe: 'the first step to ask for its script', within: 60_000 });
+  path.silence();
+  const began = performance.now();
+  await it.expectEnd(run);
+  expect(performance.now() - began).toBeLessThan(30_000);
+});
+
 test('holds up no cancel of the workflow', async () => {
   const { run } = await silentWhileVerifying();
   const began = performance.now();
