@@ -6,6 +6,9 @@ export type DatabaseName = string;
 
 export type IdOrder = 'numeric' | 'string';
 
+/** Unique among the data migrations of a product; compared naturally (`2` before `10`). */
+export type DataMigrationId = string;
+
 /** One text that an id has had in one direction, and the labels that carried it. */
 export interface ScriptVersion {
   readonly sha256: string;
@@ -41,6 +44,55 @@ export interface CatalogDatabase {
   readonly squashRoots: readonly MigrationId[];
 }
 
+/** The queries of a handler for authors who know SQL only: hashes of texts in `scripts/`. */
+export interface SqlHandler {
+  readonly kind: 'sql';
+  /** No parameter; one row, one number from 0 to 1: the share of the data that is in the newer form. */
+  readonly progress: string;
+  /** One batch: `$1` how many rows at most, `$2` the cursor (text; null at first). One row: `rows`, `cursor`. */
+  readonly forward: string;
+  readonly reverse: string | null;
+  /** At the end of a direction: one row, one boolean. */
+  readonly verifyForward: string | null;
+  readonly verifyReverse: string | null;
+}
+
+/** An activity of the product's own, in any language (docs/data-migrations.md). */
+export interface ActivityHandler {
+  readonly kind: 'activity';
+  readonly taskQueue: string;
+  readonly type: string;
+  /** It calls `pgunwind.batch_done` in its own transactions; otherwise its batches must be idempotent, and the plan says so. */
+  readonly exactlyOnce: boolean;
+}
+
+export type DataHandler = SqlHandler | ActivityHandler;
+
+/** One definition that an id has had, and the labels that carried it. */
+export interface DataHandlerVersion {
+  readonly handler: DataHandler;
+  /** Indexes into `Catalog.labels`, as closed ranges `[first, last]`, ascending. */
+  readonly carriedBy: readonly (readonly [number, number])[];
+}
+
+/** Code that moves rows from the form of one release to that of a later one in batches, and perhaps back. */
+export interface CatalogDataMigration {
+  readonly id: DataMigrationId;
+  readonly database: DatabaseName;
+  readonly description: string;
+  readonly team: string | null;
+  /** Label of the first release that may run it. */
+  readonly introduced: string;
+  /** Label of the first release that can read nothing but the newer form; null: none so far. */
+  readonly deprecated: string | null;
+  /** How it goes back: `reversible` has a reverse; `notNeeded`: older releases read the newer form too; `irreversible`. */
+  readonly reversal: 'reversible' | 'notNeeded' | 'irreversible';
+  /** For people: rows that a forward run touches, as the author expects them. */
+  readonly estimatedRows: number | null;
+  /** Oldest first; the newest is the last. The fields above are those of the newest definition. */
+  readonly handlers: readonly DataHandlerVersion[];
+}
+
 export interface CatalogLabel {
   /** The version as published: a tag, or the name given at build. */
   readonly label: string;
@@ -68,6 +120,8 @@ export interface Catalog {
   readonly releases: readonly CatalogRelease[];
   /** Facts by sha-256 of the script. */
   readonly scripts: Readonly<Record<string, ScriptFacts>>;
+  /** In the natural order of their ids; left out where a product has none. Their texts are in `scripts/`, not in `scripts`. */
+  readonly dataMigrations?: readonly CatalogDataMigration[];
 }
 
 /** One broken rule of a source. All of them are reported together. */

@@ -1,4 +1,4 @@
-import type { DatabaseName, MigrationId } from './catalog.js';
+import type { DatabaseName, DataHandler, DataMigrationId, MigrationId } from './catalog.js';
 import type { Destruction, Execution } from './script.js';
 
 export type Direction = 'down' | 'up';
@@ -23,6 +23,26 @@ export interface PlannedStep {
   readonly units: number;
 }
 
+/** A data migration, carried to one of its ends on the schema of the leg's release. */
+export interface PlannedDataStep {
+  readonly id: DataMigrationId;
+  readonly database: DatabaseName;
+  readonly description: string;
+  /** `forward` in a plan that goes up, `reverse` in one that goes down. */
+  readonly direction: 'forward' | 'reverse';
+  /** Why here: the release must lie in the window of all that share the stop. */
+  readonly introduced: string;
+  readonly deprecated: string | null;
+  /**
+   * What a plan that goes down does: `reverse` carries it back to 0; `leave` leaves the newer form, which the older releases
+   * read too; `lose`: it cannot be reversed, and what has progressed stays in a form that older releases cannot read.
+   */
+  readonly act: 'forward' | 'reverse' | 'leave' | 'lose';
+  /** The definition that runs: down the newest, up that of the target. */
+  readonly handler: DataHandler;
+  readonly estimatedRows: number | null;
+}
+
 export interface PlannedLeg {
   /** The release that stands when the leg is done: the label the user named, else the first published. */
   readonly release: string;
@@ -32,10 +52,21 @@ export interface PlannedLeg {
   readonly steps: Readonly<Record<DatabaseName, readonly PlannedStep[]>>;
   /** Hex sha-256 over the comma-joined, ordered ids of the applied set that each database has after the leg. */
   readonly setHash: Readonly<Record<DatabaseName, string>>;
+  /** After the barrier, before the release is recorded; those of one database one after another. Left out where there are none. */
+  readonly data?: readonly PlannedDataStep[];
 }
 
 export interface PlanWarning {
-  readonly code: 'olderText' | 'implied' | 'emptyDown' | 'sessionState' | 'opaque' | 'notNested' | 'swallowsErrors';
+  readonly code:
+    | 'olderText'
+    | 'implied'
+    | 'emptyDown'
+    | 'sessionState'
+    | 'opaque'
+    | 'notNested'
+    | 'swallowsErrors'
+    | 'idempotent'
+    | 'left';
   readonly database: DatabaseName | null;
   readonly migration: MigrationId | null;
   readonly text: string;
