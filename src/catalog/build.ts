@@ -2,8 +2,10 @@ import type { Catalog, CatalogLabel, DatabaseName, SourceProblem } from '../cont
 import { FailureType, UnwindError } from '../contract/errors.js';
 import type { ScriptFacts } from '../contract/script.js';
 import { analyseScript, ScriptSyntaxError } from '../postgres/script.js';
-import type { DefinitionText, Format, FormatReading } from './formats/format.js';
+import { readDataMigrations, type DataReading } from './data-migrations.js';
+import type { DefinitionText, Format, FormatReading, Tree } from './formats/format.js';
 import { createSourcegraphFormat } from './formats/sourcegraph.js';
+import { mergeDataMigrations, windowProblems } from './merge-data.js';
 import { mergeDatabases, type MergedDatabase } from './merge.js';
 import { rangesSize, toRanges } from './ranges.js';
 import { readSource, type SourceOptions, type SourceRelease } from './source.js';
@@ -17,7 +19,7 @@ export interface BuildOptions extends SourceOptions {
 
 export interface BuiltCatalog {
   readonly catalog: Catalog;
-  /** Every script by its hash. */
+  /** Every script, and every query of a data migration, by its hash. */
   readonly texts: ReadonlyMap<string, string>;
   /** Labels of the source that hold no migrations, and are no releases therefore. */
   readonly skipped: readonly string[];
@@ -44,39 +46,54 @@ export async function buildCatalog(options: BuildOptions): Promise<BuiltCatalog>
   return { ...built, skipped };
 }
 
-async function compile(product: string, format: Format, releases: readonly SourceRelease[], database: DatabaseName) {
-  const readings = await readAll(format, releases, database);
-  failOn(collapse(releases, readings));
+async function compile(product: string, format: Format, sources: readonly SourceRelease[], database: DatabaseName) {
+  const labels = sources.map(({ label, publishedAt }): CatalogLabel => ({ label, publishedAt }));
+  const { readings, dataReadings } = await readAll(format, sources, database);
+  const data = mergeDataMigrations(labels, dataReadings);
+  // With each group of rules that stops the build, so that they are told whatever else is broken.
+  const dataProblems = [...collapse(sources, dataReadings), ...data.problems];
+  const broken = collapse(sources, readings);
+  if (broken.length > 0) failOn([...broken, ...dataProblems]);
   const merged = mergeDatabases(readings, format.idOrder);
-  failOn(merged.problems);
-  const scripts = await analyseAll(merged.databases, releases);
-  const labels = releases.map(({ label, publishedAt }): CatalogLabel => ({ label, publishedAt }));
+  if (merged.problems.length > 0) failOn([...merged.problems, ...dataProblems]);
+  const releases = releasesOf(labels, merged.databases);
+  const scripts = await analyseAll(merged.databases, sources);
+  failOn([...scripts.problems, ...dataProblems, ...windowProblems(labels, releases, data)]);
   const catalog: Catalog = {
     catalogFormat: 1,
     product,
     format: format.name,
     databases: merged.databases.map(({ database }) => database),
     labels,
-    releases: releasesOf(labels, merged.databases),
+    releases,
     scripts: scripts.facts,
+    ...(data.migrations.length > 0 ? { dataMigrations: data.migrations } : {}),
   };
-  return { catalog, texts: scripts.texts };
+  return { catalog, texts: new Map([...scripts.texts, ...data.texts]) };
 }
 
 /** Equal trees are read once: 70 tags of a product may be 20 trees. */
 async function readAll(format: Format, releases: readonly SourceRelease[], database: DatabaseName) {
-  const byTree = new Map<string, FormatReading>();
-  const readings: FormatReading[] = [];
+  const byTree = new Map<string, { reading: FormatReading; data: DataReading }>();
+  const read = async (tree: Tree) => {
+    const reading = await format.read(tree, database);
+    const names = reading.databases.map(({ name }) => name);
+    return { reading, data: await readDataMigrations(tree, names) };
+  };
+  const all = [];
   for (const { tree } of releases) {
-    const reading = byTree.get(tree.key) ?? (await format.read(tree, database));
-    byTree.set(tree.key, reading);
-    readings.push(reading);
+    const known = byTree.get(tree.key) ?? (await read(tree));
+    byTree.set(tree.key, known);
+    all.push(known);
   }
-  return readings;
+  return { readings: all.map(({ reading }) => reading), dataReadings: all.map(({ data }) => data) };
 }
 
 /** One broken rule is one problem however many releases carry it; it is shown at the newest of them. */
-function collapse(releases: readonly SourceRelease[], readings: readonly FormatReading[]): SourceProblem[] {
+function collapse(
+  releases: readonly SourceRelease[],
+  readings: readonly { readonly problems: readonly SourceProblem[] }[],
+): SourceProblem[] {
   const found = new Map<string, { problem: SourceProblem; labels: string[] }>();
   for (const [i, { problems }] of readings.entries()) {
     for (const problem of problems) {
@@ -129,9 +146,8 @@ async function analyseAll(databases: readonly MergedDatabase[], releases: readon
       }
     }
   }
-  failOn(problems);
   const sorted = [...facts].sort(([a], [b]) => (a < b ? -1 : 1));
-  return { texts, facts: Object.fromEntries(sorted) };
+  return { texts, facts: Object.fromEntries(sorted), problems };
 }
 
 function textProblem(

@@ -28,10 +28,7 @@ export interface FoundRelease {
  * @throws {UnwindError} UnknownRelease: names the labels that look most like it.
  */
 export function findRelease(catalog: Catalog, label: string): FoundRelease {
-  const spellings = [label, `v${label}`, label.replace(/^v/, '')];
-  const labelIndex = spellings
-    .map((spelling) => catalog.labels.findIndex((it) => it.label === spelling))
-    .find((i) => i >= 0);
+  const labelIndex = findLabel(catalog.labels, label);
   const release = catalog.releases.find(({ labels }) => labelIndex !== undefined && labels.includes(labelIndex));
   const entry = labelIndex === undefined ? undefined : catalog.labels[labelIndex];
   if (labelIndex === undefined || release === undefined || entry === undefined) throw unknownRelease(catalog, label);
@@ -39,12 +36,23 @@ export function findRelease(catalog: Catalog, label: string): FoundRelease {
   return { release, label: entry, labelIndex, aliases };
 }
 
-function unknownRelease(catalog: Catalog, label: string): UnwindError {
-  const nearest = catalog.labels
+/** Its index; a leading `v` may be left out or added. */
+export function findLabel(labels: readonly CatalogLabel[], label: string): number | undefined {
+  const spellings = [label, `v${label}`, label.replace(/^v/, '')];
+  return spellings.map((spelling) => labels.findIndex((it) => it.label === spelling)).find((i) => i >= 0);
+}
+
+/** The three labels that look most like it. */
+export function nearestLabels(labels: readonly CatalogLabel[], label: string): string[] {
+  return labels
     .map((it) => ({ label: it.label, far: distance(it.label.replace(/^v/, ''), label.replace(/^v/, '')) }))
     .sort((a, b) => a.far - b.far) // stable: equally far ones stay in version order
     .slice(0, 3)
     .map((it) => it.label);
+}
+
+function unknownRelease(catalog: Catalog, label: string): UnwindError {
+  const nearest = nearestLabels(catalog.labels, label);
   const first = catalog.labels[0]?.label;
   const last = catalog.labels.at(-1)?.label;
   return new UnwindError(

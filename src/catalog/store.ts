@@ -57,7 +57,7 @@ function scriptFile(sha256: string): string {
   return `${sha256}.sql`;
 }
 
-/** One migration, label, release or script a line: small, and two catalogs can be compared with `diff`. */
+/** One migration, label, release, script or data migration a line: small, and two catalogs can be compared with `diff`. */
 export function catalogJson(catalog: Catalog): string {
   const lines = (entries: readonly unknown[], indent: string) =>
     entries.length === 0 ? '[]' : `[\n${entries.map((entry) => indent + JSON.stringify(entry)).join(',\n')}\n]`;
@@ -65,7 +65,8 @@ export function catalogJson(catalog: Catalog): string {
     return `${JSON.stringify(database).slice(0, -1)},"migrations":${lines(migrations, '  ')}}`;
   });
   const scripts = Object.entries(catalog.scripts).sort(([a], [b]) => (a < b ? -1 : 1));
-  const { catalogFormat, product, format } = catalog;
+  const { catalogFormat, product, format, dataMigrations } = catalog;
+  const data = dataMigrations === undefined ? '' : `,\n"dataMigrations":${lines(dataMigrations, '  ')}`;
   const head = JSON.stringify({ catalogFormat, product, format }).slice(1, -1);
   return `{${head},
 "databases":[${databases.join(',\n')}],
@@ -73,12 +74,31 @@ export function catalogJson(catalog: Catalog): string {
 "releases":${lines(catalog.releases, '  ')},
 "scripts":{
 ${scripts.map(([sha256, facts]) => `  ${JSON.stringify(sha256)}:${JSON.stringify(facts)}`).join(',\n')}
-}}
+}${data}}
 `;
 }
 
 const ranges = z.array(z.tuple([z.number(), z.number()]));
 const versions = z.array(z.object({ sha256: z.string(), carriedBy: ranges })).min(1);
+const dataHandler = z.discriminatedUnion('kind', [
+  z.object({
+    kind: z.literal('sql'),
+    progress: z.string(),
+    forward: z.string(),
+    reverse: z.string().nullable(),
+    verifyForward: z.string().nullable(),
+    verifyReverse: z.string().nullable(),
+  }),
+  z.object({ kind: z.literal('activity'), taskQueue: z.string(), type: z.string(), exactlyOnce: z.boolean() }),
+]);
+const dataMigration = z.object({
+  id: z.string(),
+  database: z.string(),
+  introduced: z.string(),
+  deprecated: z.string().nullable(),
+  reversal: z.enum(['reversible', 'notNeeded', 'irreversible']),
+  handlers: z.array(z.object({ handler: dataHandler, carriedBy: ranges })).min(1),
+});
 /** Strict where a wrong shape would mislead a plan; facts are looked at when their script is planned. */
 const CATALOG = z.object({
   catalogFormat: z.literal(CATALOG_FORMAT),
@@ -97,6 +117,7 @@ const CATALOG = z.object({
   labels: z.array(z.object({ label: z.string(), publishedAt: z.string().nullable() })),
   releases: z.array(z.object({ labels: z.array(z.number()).min(1), sets: z.record(z.string(), ranges) })),
   scripts: z.record(z.string(), z.object({ sha256: z.string(), execution: z.string() })),
+  dataMigrations: z.array(dataMigration).optional(),
 });
 
 /**

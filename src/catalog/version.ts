@@ -36,7 +36,7 @@ export function minorLabel(version: MinorVersion): string {
 }
 
 /** Runs of digits by their number, everything else by code unit. */
-function compareNaturally(left: string, right: string): number {
+export function compareNaturally(left: string, right: string): number {
   const lefts = left.match(/\d+|\D+/g) ?? [];
   const rights = right.match(/\d+|\D+/g) ?? [];
   for (let i = 0; i < Math.min(lefts.length, rights.length); i++) {

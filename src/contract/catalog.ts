@@ -126,7 +126,7 @@ export interface Catalog {
 
 /** One broken rule of a source. All of them are reported together. */
 export interface SourceProblem {
-  /** `V1` … `V8` (reference sourcegraph-migrator.md §1.3), or a rule of ours: `text`, `refused`, `label`. */
+  /** `V1` … `V8` (reference sourcegraph-migrator.md §1.3), or a rule of ours: `text`, `refused`, `label`, `data`. */
   readonly rule: string;
   readonly class: string;
   /** Path inside the source, with the release label in front where there are several. */

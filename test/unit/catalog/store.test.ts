@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -49,6 +50,90 @@ test('writing repairs a script that was changed', async () => {
   await expect((await openCatalog(directory)).readScript(sha256)).rejects.toThrow('was changed since it was built');
   await writeCatalog(directory, { catalog, texts });
   expect(await (await openCatalog(directory)).readScript(sha256)).toBe(text);
+});
+
+describe('with data migrations', () => {
+  const file = (progress: string) => ({
+    'data-migrations.yaml': `dataMigrations:
+  - id: 7
+    database: app
+    description: moves a
+    introduced: v1.10.0
+    sql: { progress: ${progress}, forward: 'select $1 as rows, $2 as cursor' }
+`,
+  });
+  const releases = (progress: string) => ({
+    'v1.0.0': inFolder('app', migration('1_x', [])),
+    'v1.10.0': { ...inFolder('app', migration('1_x', [])), ...file(progress) },
+  });
+  const build = (progress: string) =>
+    buildCatalog({ product: 'parcels', format: 'sourcegraph', source: folderOfReleases(releases(progress)) });
+
+  test('a catalog is opened as it was built, its queries are read like scripts, and old ones are removed', async () => {
+    const directory = join(temporaryDirectory(), 'catalog');
+    const progressOf = async () => {
+      const opened = await openCatalog(directory);
+      const { handler } = opened.catalog.dataMigrations![0]!.handlers[0]!;
+      return opened.readScript(handler.kind === 'sql' ? handler.progress : '');
+    };
+    const first = await build('select 1');
+    await writeCatalog(directory, first);
+    expect((await openCatalog(directory)).catalog).toEqual(first.catalog);
+    expect(await progressOf()).toBe('select 1');
+
+    const second = await build('select 0');
+    await writeCatalog(directory, second);
+    expect(await progressOf()).toBe('select 0');
+    expect(readdirSync(join(directory, 'scripts')).sort()).toEqual(
+      [...second.texts.keys()].map((sha256) => `${sha256}.sql`).sort(),
+    );
+  });
+
+  test.each([
+    ['a handler of another kind', '"kind":"sql"', '"kind":"go"', 'damaged at dataMigrations.0.handlers.0.handler.kind'],
+    ['a missing query', '"forward":"', '"backward":"', 'damaged at dataMigrations.0.handlers.0.handler.forward'],
+    ['no window', '"introduced":', '"since":', 'damaged at dataMigrations.0.introduced'],
+  ])('a catalog is damaged by %s', async (_, from, to, message) => {
+    const directory = join(temporaryDirectory(), 'catalog');
+    await writeCatalog(directory, await build('select 1'));
+    const json = join(directory, 'catalog.json');
+    writeFileSync(json, readFileSync(json, 'utf8').replace(from, to));
+    await expect(openCatalog(directory)).rejects.toThrow(message);
+  });
+});
+
+test('without data migrations a catalog has the bytes that it always had', () => {
+  const sha256 = '0'.repeat(64);
+  const facts = {
+    sha256,
+    bytes: 0,
+    statements: 0,
+    execution: 'empty',
+    units: [],
+    refused: null,
+    destroys: [],
+  } as const;
+  const versions = [{ sha256, carriedBy: [[0, 0]] }] as const;
+  const flags = { privileged: false, nonIdempotent: false, terminateBlockers: false, concurrentIndex: null };
+  const json = catalogJson({
+    catalogFormat: 1,
+    product: 'parcels',
+    format: 'sourcegraph',
+    databases: [
+      {
+        name: 'app',
+        idOrder: 'numeric',
+        migrations: [{ id: '1', name: 'x', parents: [], ...flags, up: versions, down: versions }],
+        squashRoots: [],
+      },
+    ],
+    labels: [{ label: 'v1', publishedAt: null }],
+    releases: [{ labels: [0], sets: { app: [[0, 0]] } }],
+    scripts: { [sha256]: { ...facts, sessionState: [], settings: [], countAfresh: false, notes: [] } },
+  });
+  expect(createHash('sha256').update(json).digest('hex')).toBe(
+    'e6bf6dc05d64348ead14b5662d0581ae44968be2b988de167f69c3dc4bf1f637',
+  );
 });
 
 describe('a catalog cannot be opened', () => {
