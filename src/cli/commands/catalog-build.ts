@@ -57,7 +57,7 @@ async function build({ options, terminal, json }: Invocation): Promise<number> {
   });
   await writeCatalog(out, built);
 
-  const { catalog, texts, skipped } = built;
+  const { catalog, skipped } = built;
   const migrations = catalog.databases.reduce((sum, database) => sum + database.migrations.length, 0);
   const summary = {
     product: catalog.product,
@@ -66,7 +66,8 @@ async function build({ options, terminal, json }: Invocation): Promise<number> {
     releases: catalog.releases.length,
     databases: catalog.databases.map(({ name }) => name),
     migrations,
-    scripts: texts.size,
+    scripts: Object.keys(catalog.scripts).length,
+    dataMigrations: catalog.dataMigrations?.length ?? 0,
     skipped,
     tookMs: Date.now() - began,
   };
@@ -75,9 +76,13 @@ async function build({ options, terminal, json }: Invocation): Promise<number> {
     return ExitCode.done;
   }
   if (skipped.length > 0) terminal.out(`without migrations, so left out: ${skipped.join(', ')}`);
+  const data =
+    summary.dataMigrations === 0
+      ? ''
+      : `, ${summary.dataMigrations} data ${summary.dataMigrations === 1 ? 'migration' : 'migrations'}`;
   terminal.out(
     `catalog of "${summary.product}": ${summary.labels} labels, ${summary.releases} releases, ${migrations} migrations in ` +
-      `${summary.databases.join(', ')}, ${summary.scripts} scripts. Written to ${out} in ${(summary.tookMs / 1000).toFixed(1)} s.`,
+      `${summary.databases.join(', ')}, ${summary.scripts} scripts${data}. Written to ${out} in ${(summary.tookMs / 1000).toFixed(1)} s.`,
   );
   return ExitCode.done;
 }

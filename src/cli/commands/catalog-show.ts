@@ -1,6 +1,6 @@
 import { findRelease, migrationIds, textAt } from '../../catalog/releases.js';
 import { openCatalog } from '../../catalog/store.js';
-import type { Catalog } from '../../contract/catalog.js';
+import type { Catalog, CatalogDataMigration } from '../../contract/catalog.js';
 import { ExitCode } from '../../contract/errors.js';
 import { argument, stringOption, type CommandSpec, type Invocation } from '../command.js';
 import { borderless } from '../plan-text.js';
@@ -9,7 +9,7 @@ import { printJson } from '../terminal.js';
 export const catalogShowCommand: CommandSpec = {
   name: 'catalog show',
   args: '<folder>',
-  summary: 'List the releases of a compiled catalog, or the migrations of one release.',
+  summary: 'List the releases and data migrations of a compiled catalog, or the migrations of one release.',
   options: [{ flags: '--release <label>', description: 'show the migrations of this release' }],
   examples: ['catalog show catalogs/product', 'catalog show catalogs/product --release v5.8.0'],
   json: true,
@@ -23,7 +23,8 @@ async function show(invocation: Invocation): Promise<number> {
   const label = stringOption(options, 'release');
   if (label === undefined) {
     const releases = releaseRows(catalog);
-    if (json) printJson(terminal, { product: catalog.product, format: catalog.format, releases });
+    const data = catalog.dataMigrations === undefined ? {} : { dataMigrations: catalog.dataMigrations };
+    if (json) printJson(terminal, { product: catalog.product, format: catalog.format, releases, ...data });
     else terminal.out(releasesText(catalog, releases));
   } else {
     const release = migrationsOf(catalog, label);
@@ -66,8 +67,36 @@ function releasesText(catalog: Catalog, rows: readonly ReleaseRow[]): string {
   return [
     `${catalog.product} (${catalog.format}): ${catalog.labels.length} labels, ${catalog.releases.length} releases`,
     borderless(head, lines),
+    ...dataLines(catalog.dataMigrations ?? []),
   ].join('\n');
 }
+
+function dataLines(migrations: readonly CatalogDataMigration[]): string[] {
+  if (migrations.length === 0) return [];
+  const head = ['data migration', 'database', 'introduced', 'deprecated', 'handler', 'reversal', 'description'];
+  const rows = migrations.map((it) => [
+    it.id,
+    it.database,
+    it.introduced,
+    it.deprecated ?? '-',
+    handlerText(it),
+    REVERSAL_WORDS[it.reversal],
+    it.description,
+  ]);
+  return ['', borderless(head, rows)];
+}
+
+function handlerText({ handlers }: CatalogDataMigration): string {
+  const newest = handlers.at(-1)?.handler;
+  const versions = handlers.length > 1 ? ` (${handlers.length} versions)` : '';
+  return `${newest?.kind === 'activity' ? `activity ${newest.type} on ${newest.taskQueue}` : 'sql'}${versions}`;
+}
+
+const REVERSAL_WORDS: Readonly<Record<CatalogDataMigration['reversal'], string>> = {
+  reversible: 'reversible',
+  notNeeded: 'not needed',
+  irreversible: 'irreversible',
+};
 
 interface ReleaseMigrations {
   readonly product: string;
