@@ -1,7 +1,7 @@
-import Table from 'cli-table3';
 import type { Plan, PlannedLeg, PlannedStep } from '../contract/plan.js';
 import type { Destruction } from '../contract/script.js';
 import { countSteps, destructiveSteps } from '../plan/report.js';
+import { borderless } from './table.js';
 import type { Terminal } from './terminal.js';
 
 /** The plan as people read it before they start it. */
@@ -89,39 +89,6 @@ function legTitle(plan: Plan, leg: PlannedLeg, index: number, colors: Terminal['
     .map(([database, steps]) => `${database} ${steps.length}`)
     .join(', ');
   return `${colors.bold(`Leg ${index + 1}/${plan.legs.length} → ${leg.release}`)}${aliasText(leg.aliases)}  ${perDatabase}`;
-}
-
-// Columns set apart by spaces: the table can be searched, cut and pasted like any other text.
-const BORDERLESS = {
-  chars: {
-    top: '',
-    'top-mid': '',
-    'top-left': '',
-    'top-right': '',
-    bottom: '',
-    'bottom-mid': '',
-    'bottom-left': '',
-    'bottom-right': '',
-    left: ' ',
-    'left-mid': '',
-    mid: '',
-    'mid-mid': '',
-    right: '',
-    'right-mid': '',
-    middle: '  ',
-  },
-  style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [] },
-};
-
-/** A table without lines, for the plan and for everything else the CLI lists. */
-export function borderless(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const table = new Table({ ...BORDERLESS, head: [...head] });
-  table.push(...rows.map((row) => [...row]));
-  return table
-    .toString()
-    .split('\n')
-    .map((line) => line.trimEnd())
-    .join('\n');
 }
 
 function legTable(leg: PlannedLeg, colors: Terminal['colors']): string {

@@ -3,7 +3,7 @@ import { openCatalog } from '../../catalog/store.js';
 import type { Catalog, CatalogDataMigration } from '../../contract/catalog.js';
 import { ExitCode } from '../../contract/errors.js';
 import { argument, stringOption, type CommandSpec, type Invocation } from '../command.js';
-import { borderless } from '../plan-text.js';
+import { borderless } from '../table.js';
 import { printJson } from '../terminal.js';
 
 export const catalogShowCommand: CommandSpec = {
