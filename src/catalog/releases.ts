@@ -3,10 +3,12 @@ import { distance } from 'fastest-levenshtein';
 import type {
   Catalog,
   CatalogDatabase,
+  CatalogDataMigration,
   CatalogLabel,
   CatalogMigration,
   CatalogRelease,
   DatabaseName,
+  DataHandler,
   MigrationId,
   ScriptVersion,
 } from '../contract/catalog.js';
@@ -85,6 +87,19 @@ export function newestText(migration: CatalogMigration, direction: 'up' | 'down'
 export function textAt(migration: CatalogMigration, direction: 'up' | 'down', labelIndex: number): ScriptVersion {
   const own = migration[direction].find(({ carriedBy }) => rangesHold(carriedBy, labelIndex));
   return own ?? newestText(migration, direction);
+}
+
+/** The definition that the highest version carries. */
+export function newestHandler(migration: CatalogDataMigration): DataHandler {
+  const newest = migration.handlers.at(-1);
+  if (newest === undefined) throw new Error(`data migration ${migration.id} has no handler`); // the store checks it
+  return newest.handler;
+}
+
+/** The definition of that label; the newest where the label has none (its release no longer lists the data migration). */
+export function handlerAt(migration: CatalogDataMigration, labelIndex: number): DataHandler {
+  const own = migration.handlers.find(({ carriedBy }) => rangesHold(carriedBy, labelIndex));
+  return own?.handler ?? newestHandler(migration);
 }
 
 /** Ids without a row that are read as applied: an instance born after a squash has only the squash's root in its ledger. */

@@ -23,7 +23,7 @@ export interface PlannedStep {
   readonly units: number;
 }
 
-/** A data migration, carried to one of its ends on the schema of the leg's release. */
+/** A data migration, carried to one of its ends on the schema of the leg's release: the schema first, then the data. */
 export interface PlannedDataStep {
   readonly id: DataMigrationId;
   readonly database: DatabaseName;
@@ -43,6 +43,10 @@ export interface PlannedDataStep {
   readonly estimatedRows: number | null;
 }
 
+/**
+ * A plan whose first data migrations run on the schema of the start begins with a leg of the start's release: it has no schema
+ * step, and its `setHash` is the applied one.
+ */
 export interface PlannedLeg {
   /** The release that stands when the leg is done: the label the user named, else the first published. */
   readonly release: string;
@@ -52,7 +56,10 @@ export interface PlannedLeg {
   readonly steps: Readonly<Record<DatabaseName, readonly PlannedStep[]>>;
   /** Hex sha-256 over the comma-joined, ordered ids of the applied set that each database has after the leg. */
   readonly setHash: Readonly<Record<DatabaseName, string>>;
-  /** After the barrier, before the release is recorded; those of one database one after another. Left out where there are none. */
+  /**
+   * After the barrier, before the release is recorded; those of one database one after another, in this order. Left out where
+   * there are none.
+   */
   readonly data?: readonly PlannedDataStep[];
 }
 
@@ -66,8 +73,10 @@ export interface PlanWarning {
     | 'notNested'
     | 'swallowsErrors'
     | 'idempotent'
-    | 'left';
+    | 'left'
+    | 'late';
   readonly database: DatabaseName | null;
+  /** Of `idempotent`, `left` and `late`: the id of a data migration. */
   readonly migration: MigrationId | null;
   readonly text: string;
 }

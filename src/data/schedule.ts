@@ -45,8 +45,9 @@ interface Placed {
 /**
  * At which stops of a way its data migrations run: together where their windows allow it, and each as late on the way as the
  * stops allow, so that as much as possible is done before a row that cannot be carried over needs a person.
- * The rules, down to which ends of a window count, are those of Sourcegraph's own scheduler (reference
- * sourcegraph-migrator.md §5), but for `Infinity`, with which it fails on the way down.
+ * The rules are those of Sourcegraph's own scheduler (reference sourcegraph-migrator.md §5), but for two: `Infinity`, with which
+ * it fails on the way down; and on the way up it would take a neighbour's stop at `deprecated` itself, where the schema may
+ * already lack what the rows are to be made from. We do that only where no stop of the way lies before it.
  * Which windows are given in which order changes nothing but the order of ids within a stop.
  */
 export function scheduleData(way: Way, windows: readonly DataWindow[]): DataSchedule {
@@ -55,7 +56,7 @@ export function scheduleData(way: Way, windows: readonly DataWindow[]): DataSche
   const placed = alone.filter((each): each is Placed => each.own !== null);
   const stops = way.direction === 'up' ? stopsUp(placed) : stopsDown(placed);
   const ids = new Map(stops.map((stop) => [stop, [] as DataMigrationId[]]));
-  for (const { window } of placed) ids.get(lastWithin(stops, window))!.push(window.id);
+  for (const { window } of placed) ids.get(lastWithin(way, stops, window))!.push(window.id);
   return {
     stops: stops.map((at) => ({ at, ids: ids.get(at)! })).filter((stop) => stop.ids.length > 0),
     unsatisfied: alone.filter(({ own }) => own === null).map(({ window }) => window.id),
@@ -108,6 +109,8 @@ function stopsDown(placed: readonly Placed[]): Position[] {
 }
 
 /** There is one: whichever stop was last when the window's turn came lies in it, or its own was added. */
-function lastWithin(stops: readonly Position[], { introduced, deprecated }: DataWindow): Position {
-  return stops.findLast((at) => introduced <= at && at <= deprecated)!;
+function lastWithin({ direction }: Way, stops: readonly Position[], { introduced, deprecated }: DataWindow): Position {
+  const within = stops.filter((at) => introduced <= at && at <= deprecated);
+  const before = direction === 'up' ? within.filter((at) => at < deprecated) : within;
+  return (before.at(-1) ?? within.at(-1))!;
 }

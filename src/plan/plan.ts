@@ -5,6 +5,7 @@ import type { Catalog, CatalogDatabase, DatabaseName, MigrationId } from '../con
 import { FailureType, UnwindError } from '../contract/errors.js';
 import type { Direction, Plan, PlanId, PlanWarning, PlannedLeg, PlannedStep } from '../contract/plan.js';
 import { readLedgers, type AppliedState } from './applied.js';
+import { dataOfWay } from './data-steps.js';
 import { downSet, upSet } from './down-set.js';
 import { isSame, knownReleases, type IdSets, type KnownRelease } from './known-releases.js';
 import { expectReachable } from './reachable.js';
@@ -53,9 +54,21 @@ export function makePlan(input: PlanInput, sha256: Sha256): Plan {
   const warnings: PlanWarning[] = notNestedWarnings(notNested);
   const refused: RefusedStep[] = [];
   const steps = stepMaker(input, target, standing, warnings, refused);
+  const data = dataOfWay({ catalog, direction, databases, releases, applied, standing, stops });
   const legs: PlannedLeg[] = [];
+  // The first stop is the start itself: its schema is there, so only data is left to be carried.
+  if (standing !== null && data.atStart.length > 0) {
+    legs.push({
+      release: standing.label,
+      aliases: standing.aliases,
+      steps: perDatabase(databases, () => []),
+      setHash: setHashes(databases, applied, sha256),
+      data: data.atStart,
+    });
+  }
   let at = applied;
-  for (const stop of stops) {
+  for (const [index, stop] of stops.entries()) {
+    const dataSteps = data.atStops[index] ?? [];
     legs.push({
       release: stop.label,
       aliases: stop.aliases,
@@ -64,9 +77,11 @@ export function makePlan(input: PlanInput, sha256: Sha256): Plan {
         return steps(database, from, to, ledgers.get(database.name)!.implied);
       }),
       setHash: setHashes(databases, stop.sets, sha256),
+      ...(dataSteps.length > 0 ? { data: dataSteps } : {}), // no key where there are none: plans without data keep their ids
     });
     at = stop.sets;
   }
+  warnings.push(...data.warnings);
   expectRunnable(refused, direction);
 
   const plan: Omit<Plan, 'id'> = {

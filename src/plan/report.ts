@@ -1,5 +1,5 @@
 import type { DatabaseName } from '../contract/catalog.js';
-import type { Direction, Plan, PlannedStep } from '../contract/plan.js';
+import type { Direction, Plan, PlannedDataStep, PlannedStep } from '../contract/plan.js';
 
 /** A step and where it stands in its plan. */
 export interface PlacedStep {
@@ -9,13 +9,26 @@ export interface PlacedStep {
   readonly step: PlannedStep;
 }
 
-/** Every step: leg by leg, in a leg database by database, in a database in the order of execution. */
+/** A data migration and where it stands in its plan. */
+export interface PlacedDataStep {
+  /** Index into `plan.legs`. */
+  readonly leg: number;
+  readonly step: PlannedDataStep;
+}
+
+/** Every schema step: leg by leg, in a leg database by database, in a database in the order of execution. */
 export function planSteps(plan: Plan): PlacedStep[] {
   return plan.legs.flatMap(({ steps }, leg) =>
     plan.databases.flatMap((database) => (steps[database] ?? []).map((step) => ({ leg, database, step }))),
   );
 }
 
+/** Every data migration: leg by leg, in a leg in the order of the plan. */
+export function dataSteps(plan: Plan): PlacedDataStep[] {
+  return plan.legs.flatMap(({ data = [] }, leg) => data.map((step) => ({ leg, step })));
+}
+
+/** Of schema steps: data migrations are as long as their data, and are not counted among them. */
 export interface StepCounts {
   readonly total: number;
   /** Zero where a database has nothing to do. */
@@ -45,4 +58,14 @@ export function destructiveSteps(plan: Plan): PlacedStep[] {
 /** `43/259 1771010057 deepsearch_question_jobs ↓`: a step among those of its database. */
 export function stepLabel(step: PlannedStep, stepsOfDatabase: number, direction: Direction): string {
   return `${step.seq}/${stepsOfDatabase} ${step.migration} ${step.name} ${direction === 'down' ? '↓' : '↑'}`;
+}
+
+/** `app data migration 7 (Encrypts the e-mail addresses)` */
+export function dataStepLabel(step: Pick<PlannedDataStep, 'id' | 'database' | 'description'>): string {
+  return `${step.database} data migration ${step.id} (${step.description})`;
+}
+
+/** `introduced v2.0.0, deprecated v4.0.0`: the releases on whose schema a data migration can run. */
+export function windowText(window: Pick<PlannedDataStep, 'introduced' | 'deprecated'>): string {
+  return `introduced ${window.introduced}, ${window.deprecated === null ? 'never deprecated' : `deprecated ${window.deprecated}`}`;
 }

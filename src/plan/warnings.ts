@@ -1,7 +1,8 @@
 import type { DatabaseName } from '../contract/catalog.js';
-import type { Direction, PlanWarning, PlannedStep } from '../contract/plan.js';
+import type { Direction, PlanWarning, PlannedDataStep, PlannedStep } from '../contract/plan.js';
 import type { ScriptFacts } from '../contract/script.js';
 import type { KnownRelease } from './known-releases.js';
+import { dataStepLabel } from './report.js';
 
 export function notNestedWarnings(notNested: readonly KnownRelease[]): PlanWarning[] {
   return notNested.map(({ label }) => ({
@@ -48,6 +49,31 @@ export function stepWarnings(
   }
   for (const note of facts.notes) {
     if (note.code === 'swallowsErrors') warn('swallowsErrors', note.text);
+  }
+  return warnings;
+}
+
+/** What a reader of the plan should know about one data migration. */
+export function dataWarnings(
+  step: PlannedDataStep,
+  /** It runs at the very release that deprecates it. */
+  atDeprecation: boolean,
+): PlanWarning[] {
+  const warnings: PlanWarning[] = [];
+  const warn = (code: PlanWarning['code'], text: string) =>
+    warnings.push({ code, database: step.database, migration: step.id, text: `${dataStepLabel(step)}: ${text}` });
+  const runs = step.act === 'forward' || step.act === 'reverse';
+  if (step.act === 'leave') {
+    warn('left', 'its rows stay in the newer form, which older releases read too; an upgrade finds them done.');
+  }
+  if (runs && step.handler.kind === 'activity' && !step.handler.exactlyOnce) {
+    warn(
+      'idempotent',
+      'its activity does not record its batches in its own transactions: a batch may run again, and must then change nothing more.',
+    );
+  }
+  if (step.act === 'forward' && atDeprecation) {
+    warn('late', `no stop of the way lies before "${step.deprecated}", which deprecates it: it runs on that schema.`);
   }
   return warnings;
 }

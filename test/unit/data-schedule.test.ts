@@ -143,6 +143,9 @@ describe('whatever the windows', () => {
         for (const window of all) {
           const at = stops.find(({ ids }) => ids.includes(window.id))?.at;
           if (at !== undefined) expect(within(at, window)).toBe(true);
+          if (way.direction === 'up' && at === window.deprecated) {
+            expect(stopsOf(way).some((stop) => window.introduced <= stop && stop < at)).toBe(false);
+          }
           if (unsatisfied.includes(window.id)) {
             expect(stopsOf(way).some((stop) => within(stop, window))).toBe(false);
           }
@@ -163,7 +166,9 @@ describe('whatever the windows', () => {
           expect(ids.length).toBeGreaterThan(0);
           for (const id of ids) {
             const window = all.find((each) => each.id === id)!;
-            expect(stops.findLast((stop) => within(stop.at, window))!.at).toBe(at);
+            const usable = stops.filter((stop) => within(stop.at, window));
+            const before = usable.filter((stop) => way.direction === 'down' || stop.at < window.deprecated);
+            expect((before.at(-1) ?? usable.at(-1))!.at).toBe(at);
           }
         }
       }),
@@ -210,6 +215,17 @@ describe('the ends of a window', () => {
     expect(scheduleData(way({ stopsAtStart: false }), [window]).stops).toEqual([{ at: 1, ids: ['a'] }]);
     const between = { id: 'a', introduced: 0, deprecated: 0.5 };
     expect(scheduleData(way({ stopsAtStart: false }), [between])).toEqual({ stops: [], unsatisfied: ['a'] });
+  });
+
+  test('up, it does not wait for a stop at the release that deprecates it, though another stops there', () => {
+    const windows = [
+      { id: 'a', introduced: 0, deprecated: 3 },
+      { id: 'b', introduced: 3, deprecated: 4 },
+    ];
+    expect(scheduleData(way({}), windows).stops).toEqual([
+      { at: 2, ids: ['a'] },
+      { at: 3, ids: ['b'] },
+    ]);
   });
 
   test('down, what the target calls deprecated is left in the newer form', () => {
