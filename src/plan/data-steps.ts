@@ -1,4 +1,4 @@
-import { findRelease, handlerAt, newestHandler } from '../catalog/releases.js';
+import { handlerAt, newestHandler } from '../catalog/releases.js';
 import type { CatalogDataMigration } from '../contract/catalog.js';
 import type { PlannedDataStep, PlanWarning } from '../contract/plan.js';
 import { scheduleData, type DataWindow, type Position } from '../data/schedule.js';
@@ -109,15 +109,14 @@ function inOrderOfRun({ direction, databases }: ReleaseWay, candidates: readonly
 }
 
 /** Down runs the newest definition, since publishers repair them in later releases; up that of the target. */
-function dataStep({ catalog, direction, stops }: ReleaseWay, { migration, act }: Candidate): PlannedDataStep {
-  const label = (text: string) => findRelease(catalog, text).label.label;
+function dataStep({ direction, stops }: ReleaseWay, { migration, act }: Candidate): PlannedDataStep {
   return {
     id: migration.id,
     database: migration.database,
     description: migration.description,
     direction: direction === 'up' ? 'forward' : 'reverse',
-    introduced: label(migration.introduced),
-    deprecated: migration.deprecated === null ? null : label(migration.deprecated),
+    introduced: migration.introduced,
+    deprecated: migration.deprecated,
     act,
     handler: direction === 'up' ? handlerAt(migration, stops.at(-1)!.labelIndex) : newestHandler(migration),
     estimatedRows: migration.estimatedRows,
