@@ -1,6 +1,7 @@
 import type { Plan, PlannedLeg, PlannedStep } from '../contract/plan.js';
 import type { Destruction } from '../contract/script.js';
-import { countSteps, destructiveSteps } from '../plan/report.js';
+import { countSteps, dataSteps, destructiveSteps } from '../plan/report.js';
+import { dataTable, lostData, type DataProgress } from './plan-data-text.js';
 import { borderless } from './table.js';
 import type { Terminal } from './terminal.js';
 
@@ -10,6 +11,8 @@ export interface PlanView {
   readonly plan: Plan;
   readonly alreadyThere: boolean;
   readonly warnings: readonly string[];
+  /** Of the plan's data migrations, where it was asked for. */
+  readonly progress?: DataProgress;
 }
 
 /** `table jobs, column users.email`, the losses first; `(possibly)` where the text only may do it. */
@@ -62,7 +65,7 @@ export function formatPlan(view: PlanView, colors: Terminal['colors']): string {
   return [
     headline(view),
     '',
-    ...plan.legs.flatMap((leg, index) => [legTitle(plan, leg, index, colors), legTable(leg, colors), '']),
+    ...plan.legs.flatMap((leg, index) => [legTitle(plan, leg, index, colors), ...legTables(view, leg, colors), '']),
     ...warningLines(view, colors),
     ...consentLines(view, colors),
   ].join('\n');
@@ -71,9 +74,11 @@ export function formatPlan(view: PlanView, colors: Terminal['colors']): string {
 function headline({ instance, plan }: PlanView): string {
   const from = plan.from.release ?? 'between releases';
   const steps = countSteps(plan).total;
+  const data = dataSteps(plan).length;
+  const dataText = data === 0 ? '' : ` and ${data} data ${data === 1 ? 'migration' : 'migrations'}`;
   return (
     `${instance}: ${from} ${plan.direction === 'down' ? '↓' : '↑'} ${plan.to.release}${aliasText(plan.to.aliases)} · ` +
-    `${steps} ${steps === 1 ? 'step' : 'steps'} in ${plan.legs.length} ${plan.legs.length === 1 ? 'leg' : 'legs'} · ` +
+    `${steps} ${steps === 1 ? 'step' : 'steps'}${dataText} in ${plan.legs.length} ${plan.legs.length === 1 ? 'leg' : 'legs'} · ` +
     `databases ${plan.databases.join(', ')}`
   );
 }
@@ -91,6 +96,11 @@ function legTitle(plan: Plan, leg: PlannedLeg, index: number, colors: Terminal['
   return `${colors.bold(`Leg ${index + 1}/${plan.legs.length} → ${leg.release}`)}${aliasText(leg.aliases)}  ${perDatabase}`;
 }
 
+/** In the order of the run: the schema first, then the data. */
+function legTables({ progress }: PlanView, leg: PlannedLeg, colors: Terminal['colors']): string[] {
+  return [legTable(leg, colors), dataTable(leg, progress, colors)].filter((table) => table !== '');
+}
+
 function legTable(leg: PlannedLeg, colors: Terminal['colors']): string {
   const rows = Object.entries(leg.steps).flatMap(([database, steps]) =>
     steps.map((step) => [
@@ -102,7 +112,11 @@ function legTable(leg: PlannedLeg, colors: Terminal['colors']): string {
       lossMarked(step, colors),
     ]),
   );
-  if (rows.length === 0) return ' no steps: only the release marker';
+  if (rows.length === 0) {
+    return leg.data === undefined
+      ? ' no steps: only the release marker'
+      : ' no schema steps: only data, on this schema';
+  }
   return borderless(
     ['database', '#', 'id', 'name', 'executes', 'destroys'].map((title) => colors.dim(title)),
     rows,
@@ -140,20 +154,34 @@ function warningLines(view: PlanView, colors: Terminal['colors']): string[] {
   return lines.length > 0 ? [...lines, ''] : [];
 }
 
-function consentLines({ instance, plan }: PlanView, colors: Terminal['colors']): string[] {
+function consentLines({ instance, plan, progress }: PlanView, colors: Terminal['colors']): string[] {
   const verb = plan.direction === 'down' ? 'downgrade' : 'upgrade';
   const command = `pg-unwind ${verb} ${instance} --to ${plan.to.release}`;
   const destructive = destructiveSteps(plan).length;
-  if (destructive === 0) {
-    return [
-      `Plan ${colors.bold(plan.id)}`,
-      `No step loses content: it runs without consent. Start it with`,
-      `  ${command}`,
-    ];
+  const lost = lostData(plan, progress);
+  const planLine = `Plan ${colors.bold(plan.id)}`;
+  const possible = lost.possible.map(
+    (label) => `${label} cannot be reversed: if it has progressed, the run waits for consent to this plan.`,
+  );
+  if (destructive === 0 && lost.certain.length === 0) {
+    const harmless = possible.length > 0 ? possible : ['No step loses content: it runs without consent.'];
+    return [planLine, ...harmless.slice(0, -1), `${harmless.at(-1)} Start it with`, `  ${command}`];
   }
+  const losses = [
+    ...(destructive === 0
+      ? []
+      : [
+          `${destructive} ${destructive === 1 ? 'step loses' : 'steps lose'} content (marked !) that no later upgrade brings back.`,
+        ]),
+    ...lost.certain.map(
+      (label) => `${label} has progressed and cannot be reversed: ${plan.to.release} cannot read those rows.`,
+    ),
+    ...possible,
+  ];
   return [
-    `Plan ${colors.bold(plan.id)}`,
-    `${destructive} ${destructive === 1 ? 'step loses' : 'steps lose'} content (marked !) that no later upgrade brings back. To consent to exactly this plan, start it with`,
+    planLine,
+    ...losses.slice(0, -1),
+    `${losses.at(-1)} To consent to exactly this plan, start it with`,
     `  ${command} --accept-data-loss ${plan.id}`,
     `or start it without and, once it waits, type`,
     `  pg-unwind approve ${instance} --plan ${plan.id}`,

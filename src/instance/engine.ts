@@ -1,19 +1,25 @@
 import type { Logger } from 'pino';
 import type { Config } from '../config/schema.js';
 import type { CheckVerdict } from '../contract/activities.js';
-import type { DatabaseName } from '../contract/catalog.js';
+import type { DatabaseName, DataMigrationId } from '../contract/catalog.js';
 import type { Direction, Plan } from '../contract/plan.js';
 import { checkIdle } from './check-idle.js';
 import { createInstances } from './instances.js';
 import { planInstance } from './planning.js';
 
+/** A plan, and what its reader should know beside it. */
+export interface PlannedView {
+  readonly plan: Plan;
+  /** Not a leg is to be carried out; a plan that only moves data has legs. */
+  readonly alreadyThere: boolean;
+  readonly warnings: readonly string[];
+  /** Of the plan's data migrations, from 0 to 1; null where it cannot be asked for. Left out where nobody asked. */
+  readonly progress?: Readonly<Record<DataMigrationId, number | null>>;
+}
+
 /** What can be asked of an instance without Temporal; reads only. */
 export interface Engine {
-  plan(order: {
-    instance: string;
-    to: string;
-    direction: Direction;
-  }): Promise<{ readonly plan: Plan; readonly alreadyThere: boolean; readonly warnings: readonly string[] }>;
+  plan(order: { instance: string; to: string; direction: Direction }): Promise<PlannedView>;
   check(order: { instance: string }): Promise<Readonly<Record<DatabaseName, CheckVerdict>>>;
   close(): Promise<void>;
 }

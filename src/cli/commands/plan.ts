@@ -8,7 +8,9 @@ export const planCommand: CommandSpec = {
   name: 'plan',
   args: '<instance>',
   summary: 'Show the whole way to a release, step by step and what it destroys, without changing anything.',
-  details: 'Reads the ledgers of the databases; needs no Temporal. With --json it prints the plan itself.',
+  details:
+    'Reads the ledgers of the databases; needs no Temporal. With --json it prints the plan itself; the progress of its data ' +
+    'migrations stands beside it, where it was asked for, and is not covered by the id.',
   options: [
     { flags: '--to <release>', description: 'the release to end at', required: true },
     { flags: '--up', description: 'plan the upgrade to it instead of the downgrade' },
@@ -21,7 +23,8 @@ export const planCommand: CommandSpec = {
       const instance = argument(invocation, 0);
       const direction = switchOption(options, 'up') ? 'up' : 'down';
       const planned = await engine.plan({ instance, to: requiredOption(options, 'to'), direction });
-      if (json) printJson(terminal, planned.plan);
+      const { plan, progress } = planned;
+      if (json) printJson(terminal, progress === undefined ? plan : { ...plan, progress });
       else terminal.out(formatPlan({ instance, ...planned }, terminal.colors));
       return ExitCode.done;
     }),

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { destroysText, formatPlan, type PlanView } from '../../../src/cli/plan-text.js';
-import type { Plan, PlannedStep } from '../../../src/contract/plan.js';
+import type { Plan, PlannedDataStep, PlannedStep } from '../../../src/contract/plan.js';
 import type { Destruction } from '../../../src/contract/script.js';
 import { collectingTerminal } from './collecting-terminal.js';
 
@@ -129,6 +129,80 @@ describe('the plan on paper', () => {
     );
     expect(text).toContain('warning: orders 171: its down is empty\n');
     expect(text).toContain('warning: orders 172: its down is empty\n');
+  });
+});
+
+describe('data migrations in the plan on paper', () => {
+  const data = (id: string, over: Partial<PlannedDataStep> = {}): PlannedDataStep => ({
+    id,
+    database: 'frontend',
+    description: `moves ${id}`,
+    direction: 'reverse',
+    introduced: 'v1.1.0',
+    deprecated: null,
+    act: 'reverse',
+    handler: { kind: 'activity', taskQueue: 'shop-data', type: 'move', exactlyOnce: true },
+    estimatedRows: null,
+    ...over,
+  });
+  const start = { release: 'v2.0.0', aliases: [], steps: { frontend: [], orders: [] }, setHash: {} };
+  const harmless = plan().legs[0]!;
+  const lines = (over: Partial<PlanView>) => formatPlan(view(over), colors).split('\n');
+
+  test('stand below the schema steps of their leg, with what is done, why there, how far each is and how many rows', () => {
+    const legs = [
+      { ...start, data: [data('9', { introduced: 'v2.0.0' })] },
+      {
+        ...harmless,
+        data: [
+          data('7', { deprecated: 'v2.0.0', estimatedRows: 1_000_000 }),
+          data('8', { act: 'leave', database: 'orders' }),
+          data('10', { act: 'lose' }),
+        ],
+      },
+    ];
+    const text = lines({ plan: plan({ legs }), progress: { 7: 0.999, 8: 0.001, 9: null, 10: 0 } });
+    expect(text.slice(0, 12)).toEqual([
+      'acme-eu: v2.0.0 ↓ v1.0.0 (= v1.0.1) · 1 step and 4 data migrations in 2 legs · databases frontend, orders',
+      '',
+      'Leg 1/2 → v2.0.0  frontend 0, orders 0',
+      ' no schema steps: only data, on this schema',
+      ' data migration  database  description  what     why here                             progress  rows',
+      ' 9               frontend  moves 9      reverse  introduced v2.0.0, never deprecated  unknown',
+      '',
+      'Leg 2/2 → v1.1.0  frontend 1, orders 0',
+      ' database  #  id   name    executes      destroys',
+      ' frontend  1  171  step_1  segmented ×3',
+      ' data migration  database  description  what                why here                              progress  rows',
+      ' 7               frontend  moves 7      reverse             introduced v1.1.0, deprecated v2.0.0  99 %      about 1,000,000',
+    ]);
+    expect(text[12]).toMatch(/ 8 +orders +moves 8 +left as it is +introduced v1.1.0, never deprecated +< 1 %$/);
+    expect(text[13]).toMatch(/ 10 +frontend +moves 10 +cannot be reversed .* 0 %$/);
+    expect(text).toContain('No step loses content: it runs without consent. Start it with');
+  });
+
+  test('one that cannot be reversed and has progressed needs consent', () => {
+    const legs = [{ ...harmless, data: [data('7', { act: 'lose' })] }];
+    const text = lines({ plan: plan({ legs }), progress: { 7: 0.2 } });
+    expect(text).toContain(
+      'frontend data migration 7 (moves 7) has progressed and cannot be reversed: v1.0.0 cannot read those rows. ' +
+        'To consent to exactly this plan, start it with',
+    );
+    expect(text).toContain(`  pg-unwind downgrade acme-eu --to v1.0.0 --accept-data-loss ${ID}`);
+  });
+
+  test('one that cannot be reversed and whose progress is unknown may need consent', () => {
+    const legs = [{ ...harmless, data: [data('7', { act: 'lose' })] }];
+    const text = lines({ plan: plan({ legs }) }).join('\n');
+    expect(text).toContain('if it has progressed, the run waits for consent to this plan. Start it with');
+    expect(text).not.toContain('accept-data-loss');
+    expect(text).not.toContain('No step loses content');
+  });
+
+  test('a plan that has nothing but data is not already there', () => {
+    const text = lines({ plan: plan({ legs: [{ ...start, data: [data('7')] }] }) });
+    expect(text[0]).toContain('0 steps and 1 data migration in 1 leg');
+    expect(text.join('\n')).not.toContain('already stands');
   });
 });
 
