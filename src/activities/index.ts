@@ -14,6 +14,7 @@ import { createMakePlan } from './make-plan.js';
 import { createPlanCache } from './plan-cache.js';
 import { createReadLeg } from './read-leg.js';
 import { createRecordRelease } from './record-release.js';
+import { createRunDataMigration } from './run-data-migration.js';
 import { createVerifyRelease } from './verify-release.js';
 
 export interface ActivityOptions {
@@ -43,7 +44,7 @@ export function createActivities({
         throw asFailure(error, name, log, cancellationSignal, info.attempt);
       }
     };
-  // `claim` and `applyMigration` beat by themselves: they have more to tell than what they are.
+  // `claim`, `applyMigration` and `runDataMigration` beat by themselves: they have more to tell than what they are.
   const beaten = <I, O>(name: string, doing: string, work: (input: I) => Promise<O>) =>
     named(name, (input: I) => beating(doing, () => work(input)));
   // What changes nothing that counts is left alone when nobody waits for it any more: its query may have no answer for minutes.
@@ -60,6 +61,7 @@ export function createActivities({
     readLeg: looking('readLeg', 'reading the journal', createReadLeg(deps)),
     checkDirty: looking('checkDirty', 'checking', createCheckDirty(deps)),
     applyMigration: named('applyMigration', createApplyMigration(deps)),
+    runDataMigration: named('runDataMigration', createRunDataMigration(deps)),
     recordRelease: beaten('recordRelease', 'recording the release', createRecordRelease(deps)),
     verifyRelease: looking('verifyRelease', 'verifying the release', createVerifyRelease(deps)),
     recordDecision: beaten('recordDecision', 'recording the decision', createRecordDecision(deps)),

@@ -1,7 +1,9 @@
 import type pg from 'pg';
 import { FailureType, UnwindError } from '../contract/errors.js';
 import type { DatabaseName } from '../contract/catalog.js';
-import type { Plan, PlannedStep } from '../contract/plan.js';
+import type { Plan, PlannedDataStep, PlannedStep } from '../contract/plan.js';
+import type { DataQueries } from '../data/order.js';
+import { readQueries } from '../journal/data.js';
 import { readPlan, readScripts, type StoredScript } from '../journal/plans.js';
 import type { InstanceDatabase } from '../step/database.js';
 import { namingBlockers } from '../step/lock-waits.js';
@@ -16,6 +18,13 @@ export interface PlanCache {
     leg: number,
     seq: number,
   ): Promise<{ step: PlannedStep; script: StoredScript; total: number }>;
+  /** A data migration of the plan; `queries` null: nothing is to be done by us. @throws {UnwindError} JournalIncomplete. */
+  data(
+    database: InstanceDatabase,
+    plan: string,
+    leg: number,
+    id: string,
+  ): Promise<{ step: PlannedDataStep; queries: DataQueries | null }>;
 }
 
 /** A worker that serves a hundred instances of one product reads mostly the same plans and scripts. */
@@ -69,6 +78,29 @@ export function createPlanCache(): PlanCache {
       if (step === undefined) throw incomplete(database.name, planId, `step ${seq} of leg ${leg + 1}`);
       return { step, script: await script(database, planId, leg, step.script), total: stepsOf(whole, database.name) };
     },
+    async data(database, planId, leg, id) {
+      const whole = await plan(database, planId);
+      const step = whole.legs[leg]?.data?.find((each) => each.database === database.name && each.id === id);
+      if (step === undefined) throw incomplete(database.name, planId, `data migration ${id} of leg ${leg + 1}`);
+      const wanted = queriesOf(step);
+      if (wanted === null) return { step, queries: null };
+      const texts = await database.sessions.withSession(({ client }) =>
+        readQueries(
+          client,
+          Object.values(wanted).filter((sha256) => sha256 !== null),
+          database.name,
+        ),
+      );
+      const text = (sha256: string) => texts.get(sha256) as string; // as: readQueries has all, or throws
+      return {
+        step,
+        queries: {
+          progress: text(wanted.progress),
+          batch: text(wanted.batch),
+          verify: wanted.verify === null ? null : text(wanted.verify),
+        },
+      };
+    },
   };
 }
 
@@ -85,6 +117,15 @@ function reading<T>(database: InstanceDatabase, work: (client: pg.ClientBase) =>
 
 function stepsOf(plan: Plan, database: DatabaseName): number {
   return plan.legs.reduce((sum, leg) => sum + (leg.steps[database]?.length ?? 0), 0);
+}
+
+/** The hashes of the queries that a direction needs. */
+export function queriesOf({ act, handler }: PlannedDataStep): DataQueries | null {
+  if (handler.kind !== 'sql' || act === 'leave' || act === 'lose') return null;
+  const forward = act === 'forward';
+  const batch = forward ? handler.forward : handler.reverse;
+  if (batch === null) return null;
+  return { progress: handler.progress, batch, verify: forward ? handler.verifyForward : handler.verifyReverse };
 }
 
 function incomplete(database: string, plan: string, what: string): UnwindError {

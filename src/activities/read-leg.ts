@@ -1,5 +1,6 @@
 import type { Activities, LegRef, StepRef } from '../contract/activities.js';
 import { FailureType, UnwindError } from '../contract/errors.js';
+import { dataSteps } from '../journal/data.js';
 import { closedLegs, doneSteps } from '../journal/runs.js';
 import type { InstanceDatabase } from '../step/database.js';
 import type { ActivityDeps } from './deps.js';
@@ -25,7 +26,15 @@ export function createReadLeg({ instances, plans }: ActivityDeps): Activities['r
             execution,
             done: done.has(seq),
           }));
-          return { database: database.name, steps, closed };
+          const planned = (leg.data ?? []).filter((each) => each.database === database.name);
+          const begun = planned.length === 0 ? [] : await dataSteps(client, run);
+          const data = planned.map(({ id, description, act }) => ({
+            id,
+            description,
+            act,
+            done: begun.some((each) => each.leg === at && each.id === id && each.done),
+          }));
+          return { database: database.name, steps, closed, data };
         }),
       ),
     );
@@ -33,6 +42,9 @@ export function createReadLeg({ instances, plans }: ActivityDeps): Activities['r
       release: leg.release,
       steps: Object.fromEntries(answers.map(({ database, steps }) => [database, steps])),
       closed: answers.every(({ closed }) => closed),
+      ...(leg.data === undefined
+        ? {}
+        : { data: Object.fromEntries(answers.map(({ database, data }) => [database, data])) }),
     };
   };
 }

@@ -1,5 +1,5 @@
 import type { BlockerPolicy, EndedSession } from './blockers.js';
-import type { DatabaseName, MigrationId } from './catalog.js';
+import type { DatabaseName, DataMigrationId, MigrationId } from './catalog.js';
 import type { DirtyReason, DirtyWarning } from './dirty.js';
 import type { Direction, PlanId } from './plan.js';
 import type { Execution } from './script.js';
@@ -111,10 +111,20 @@ export interface StepRef {
   readonly done: boolean;
 }
 
+/** A data migration of a leg as the workflow sees it. */
+export interface DataStepRef {
+  readonly id: DataMigrationId;
+  readonly description: string;
+  readonly act: 'forward' | 'reverse' | 'leave' | 'lose';
+  readonly done: boolean;
+}
+
 export interface LegRef {
   readonly release: string;
   readonly steps: Readonly<Record<DatabaseName, readonly StepRef[]>>;
   readonly closed: boolean;
+  /** Left out where the leg has none. */
+  readonly data?: Readonly<Record<DatabaseName, readonly DataStepRef[]>>;
 }
 
 export interface CheckDirtyInput {
@@ -170,6 +180,41 @@ export interface StepOutcome {
   readonly endedSessions?: readonly EndedSession[];
   /** The check that rode behind the step's commit: the one before the next step. Null where the step was found done. */
   readonly check: CheckVerdict | null;
+}
+
+export interface RunDataMigrationInput {
+  readonly instance: string;
+  readonly run: string;
+  readonly plan: PlanId;
+  readonly leg: number;
+  readonly database: DatabaseName;
+  readonly id: DataMigrationId;
+  readonly token: string;
+}
+
+export interface DataOutcome {
+  /** `left`: nothing was to be done, and the journal says so. */
+  readonly how: 'ran' | 'resumed' | 'foundDone' | 'left';
+  readonly batches: number;
+  readonly rows: number;
+  /** As computed from the data at the end; null where nobody asked. */
+  readonly progress: number | null;
+  /** From the first attempt's begin to the end, by the database's clock. Milliseconds. */
+  readonly tookMs: number;
+  readonly attempt: number;
+}
+
+/** What the activity tells while it runs. The cursor is a key of a row: it stays in the journal. */
+export interface DataBeat {
+  readonly doing: string;
+  readonly batches: number;
+  readonly rows: number;
+  /** Size of the batch under way. */
+  readonly batchRows: number;
+  readonly rowsPerSecond: number | null;
+  /** 0 to 1; null: not asked yet. */
+  readonly progress: number | null;
+  readonly secondsLeft: number | null;
 }
 
 export interface RecordReleaseInput {
@@ -230,6 +275,8 @@ export interface Activities {
   readLeg(input: ReadLegInput): Promise<LegRef>;
   checkDirty(input: CheckDirtyInput): Promise<CheckVerdict>;
   applyMigration(input: ApplyMigrationInput): Promise<StepOutcome>;
+  /** Carries a data migration to its end, in batches of one transaction each. */
+  runDataMigration(input: RunDataMigrationInput): Promise<DataOutcome>;
   recordRelease(input: RecordReleaseInput): Promise<RecordReleaseResult>;
   verifyRelease(input: VerifyReleaseInput): Promise<VerifyReleaseResult>;
   recordDecision(input: RecordDecisionInput): Promise<void>;

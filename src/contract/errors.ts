@@ -46,6 +46,10 @@ export const FailureType = {
   JournalNewer: 'JournalNewer',
   /** The journal lacks steps that the run has seen done: a failover lost commits. The run goes back to the journal's position. */
   JournalBehind: 'JournalBehind',
+  /** A batch of a data migration failed, and a repeat would fail again. What was done before it is durable. */
+  DataFailed: 'DataFailed',
+  /** A data migration says that it works, and its data does not move; or there is nothing left to do, and it is not at its end. */
+  DataStalled: 'DataStalled',
   /** Somebody completed or failed the activity by hand (`temporal activity complete`, `fail`). The run parks. */
   SettledByHand: 'SettledByHand',
   /** An error of pg-unwind itself that has no name here. */

@@ -1029,13 +1029,14 @@ begin
     return jsonb_build_object('found', 'foundDone', 'marker', earlier.marker);
   end if;
   perform pgunwind.hold_fence(p_token);
-  -- A failover may have taken back what the run has seen done: a boundary is closed over steps that stand in this journal.
+  perform pgunwind.expect_steps_done(p_run, p_leg); -- a boundary is closed over what stands in this journal
   if exists (
-       select from pgunwind.plan_step q
+       select from pgunwind.plan_data q
          join pgunwind.run r on r.plan = q.plan and r.run = p_run
         where q.leg <= p_leg
-          and not exists (select from pgunwind.step s where s.run = p_run and s.seq = q.seq and s.state = 'done')) then
-    raise exception 'steps up to leg % are not done', p_leg using errcode = 'UW008';
+          and not exists (select from pgunwind.data_step d
+                           where d.run = p_run and d.leg = q.leg and d.id = q.id and d.state = 'done')) then
+    raise exception 'data migrations up to leg % are not done', p_leg using errcode = 'UW008';
   end if;
   if p_marker is not null then
     written := pgunwind.write_release_marker(p_marker);

@@ -8,7 +8,9 @@ import { newerJournal, noJournal, readMeta } from './missing.js';
 import { JOURNAL_VERSION } from './version.js';
 
 const SCHEMA_SQL = readFileSync(new URL('./schema.sql', import.meta.url), 'utf8');
-const FUNCTIONS_SQL = readFileSync(new URL('./functions.sql', import.meta.url), 'utf8');
+const FUNCTIONS_SQL = ['./functions.sql', './data-functions.sql']
+  .map((file) => readFileSync(new URL(file, import.meta.url), 'utf8'))
+  .join('\n');
 
 /** Each step compares it with its worker's: a worker that runs on meets the journal of a newer one (functions.sql, expect_version). */
 const VERSION_SQL = `create function pgunwind.version() returns integer language sql immutable as 'select ${JOURNAL_VERSION}';`;

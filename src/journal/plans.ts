@@ -5,6 +5,7 @@ import { FailureType, UnwindError } from '../contract/errors.js';
 import type { Plan, PlanId } from '../contract/plan.js';
 import type { ScriptFacts } from '../contract/script.js';
 import { limited } from '../postgres/within.js';
+import { storeData } from './data.js';
 
 export interface StoredScript {
   readonly sha256: string;
@@ -73,6 +74,7 @@ export async function storePlan(
     await client.query(sending(STORE_PLAN, plan.id, JSON.stringify(plan)));
     await client.query(sending(STORE_STEPS, plan.id, plan.direction, JSON.stringify(steps)));
     await client.query(sending(STORE_SCRIPTS, JSON.stringify(scripts)));
+    await storeData(client, plan, database, async (sha256) => (await readScript(sha256)).body);
     await client.query('commit');
   } catch (error) {
     await client.query('rollback').catch(() => undefined);

@@ -92,6 +92,55 @@ create table if not exists pgunwind.step (
 );
 create index if not exists step_started on pgunwind.step (run) where state = 'started';
 
+-- This database's data migrations of a plan: after the leg's steps, before its release is recorded.
+create table if not exists pgunwind.plan_data (
+  plan text not null references pgunwind.plan,
+  leg integer not null,
+  id text not null,
+  act text not null check (act in ('forward', 'reverse', 'leave', 'lose')),
+  primary key (plan, leg, id)
+);
+
+-- One data migration of a run on its way to one of its ends. A batch changes this row in its own transaction, so what the row
+-- says of the cursor is what has taken effect.
+create table if not exists pgunwind.data_step (
+  run uuid not null references pgunwind.run,
+  leg integer not null,
+  id text not null,
+  act text not null,
+  state text not null check (state in ('started', 'done')),
+  -- Where the next batch begins; null: at the beginning.
+  cursor text,
+  batches bigint not null default 0,
+  rows bigint not null default 0,
+  -- As computed from the data: at the first attempt's start, and the last time that it was asked for.
+  first_progress double precision,
+  progress double precision,
+  attempt integer not null,
+  token uuid not null,
+  pid integer not null,
+  started_at timestamptz not null default clock_timestamp(),
+  batch_at timestamptz,
+  finished_at timestamptz,
+  result jsonb,
+  primary key (run, leg, id)
+);
+
+-- Failed batches, for people. Like pgunwind.failure it may hold row values, and so may a cursor.
+create table if not exists pgunwind.data_failure (
+  id bigint generated always as identity primary key,
+  run uuid not null,
+  leg integer not null,
+  data text not null,
+  attempt integer not null,
+  at timestamptz not null default clock_timestamp(),
+  cursor text,
+  size integer not null,
+  sqlstate text,
+  message text not null,
+  detail text
+);
+
 -- Failed attempts, for people. SQL errors may hold row values: they stay in this database.
 create table if not exists pgunwind.failure (
   id bigint generated always as identity primary key,

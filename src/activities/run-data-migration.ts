@@ -1,0 +1,50 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { Context } from '@temporalio/activity';
+import type { Activities, DataBeat, DataOutcome } from '../contract/activities.js';
+import { leaveData } from '../data/leave-data.js';
+import { runData } from '../data/run-data.js';
+import type { ActivityDeps } from './deps.js';
+
+const HEARTBEAT_MS = 1_000;
+
+/** Carries one data migration to its end: heartbeats with its figures, cancellation, one line in the log. */
+export function createRunDataMigration({ instances, plans, log }: ActivityDeps): Activities['runDataMigration'] {
+  return async (input) => {
+    const { instance, run, plan, leg, id, token } = input;
+    const context = Context.current();
+    const { cancellationSignal: signal } = context;
+    const database = instances.open(instance).database(input.database);
+    let last: DataBeat | { doing: string } = { doing: 'reading the journal' };
+    const beat = () => context.heartbeat(last);
+    const ticker = setInterval(beat, HEARTBEAT_MS);
+    try {
+      await database.prepare();
+      const { step, queries } = await plans.data(database, plan, leg, id);
+      const order = { run, leg, database: database.name, id, token, attempt: context.info.attempt };
+      const waits = {
+        tell: (now: DataBeat) => {
+          last = now;
+        },
+        pause: (ms: number) => pause(ms, undefined, { signal }),
+        signal,
+      };
+      const outcome =
+        step.act === 'leave' || step.act === 'lose' || queries === null
+          ? await leaveData(database, { ...order, act: step.act }, waits)
+          : await runData(database, { ...order, act: step.act, queries }, waits);
+      log.info(
+        { instance, run, database: database.name, data: id, ...outcome },
+        told(database.name, id, step.act, outcome),
+      );
+      return outcome;
+    } finally {
+      clearInterval(ticker);
+    }
+  };
+}
+
+function told(database: string, id: string, act: string, { how, rows, batches, tookMs }: DataOutcome): string {
+  const what =
+    how === 'left' ? 'left as it is' : how === 'foundDone' ? 'found done' : `${rows} rows in ${batches} batches`;
+  return `${database} data migration ${id} ${act}: ${what}, ${Math.round(tookMs)} ms`;
+}

@@ -1,0 +1,145 @@
+-- pg-unwind journal.data-functions. What a data migration says to the database. The SQLSTATEs are those of functions.sql.
+
+-- One data migration of a run begins, or a later attempt goes on where the journal says. Holds both migration locks for the
+-- session, until release_locks: between two batches nobody else migrates.
+create or replace function pgunwind.begin_data(p jsonb) returns jsonb
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  p_run uuid := p ->> 'run';
+  p_leg integer := p ->> 'leg';
+  p_id text := p ->> 'id';
+  p_token uuid := p ->> 'token';
+  product_class integer := p ->> 'productClass';
+  product_object integer := p ->> 'productObject';
+  open_run pgunwind.run;
+  standing pgunwind.data_step;
+  next_seq integer;
+  verdict jsonb;
+begin
+  perform pgunwind.expect_version(p);
+  perform set_config('application_name', p ->> 'application', false);
+  perform pgunwind.take_locks(product_class, product_object, true); -- 1
+  perform pgunwind.take_locks(product_class, product_object, false);
+
+  select d.* into standing from pgunwind.data_step d where d.run = p_run and d.leg = p_leg and d.id = p_id; -- 2
+  if standing.state = 'done' then
+    raise exception 'this data migration is done' using errcode = 'UW002', detail = standing.result::text;
+  end if;
+
+  perform pgunwind.hold_fence(p_token); -- 3
+  select r.* into open_run from pgunwind.run r where r.run = p_run;
+  if open_run.run is null or open_run.ended_at is not null then
+    raise exception 'it holds no open run %', p_run using errcode = 'UW006';
+  end if;
+  if not exists (select from pgunwind.plan_data q where q.plan = open_run.plan and q.leg = p_leg and q.id = p_id and q.act = p ->> 'act') then
+    raise exception 'pgunwind.plan_data has no row for it' using errcode = 'UW006';
+  end if;
+  perform pgunwind.expect_steps_done(p_run, p_leg); -- 4: on the schema of this release, and no other
+  next_seq := 1 + coalesce((select max(s.seq) from pgunwind.step s where s.run = p_run and s.state = 'done'), 0);
+  verdict := pgunwind.check(p_run, next_seq, product_class, product_object);
+  if not (verdict ->> 'clean')::boolean then
+    raise exception 'the database is dirty' using errcode = 'UW004', detail = (verdict -> 'reasons')::text;
+  end if;
+
+  insert into pgunwind.data_step as d (run, leg, id, act, state, attempt, token, pid)
+  values (p_run, p_leg, p_id, p ->> 'act', 'started', (p ->> 'attempt')::integer, p_token, pg_backend_pid())
+  on conflict (run, leg, id) do update set attempt = excluded.attempt, token = excluded.token, pid = excluded.pid
+  returning d.* into standing;
+  return jsonb_build_object('batches', standing.batches, 'rows', standing.rows, 'firstProgress', standing.first_progress);
+end
+$$;
+
+-- All steps up to and including a leg stand in this journal: a failover may have taken back what the run has seen done.
+create or replace function pgunwind.expect_steps_done(p_run uuid, p_leg integer) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if exists (
+       select from pgunwind.plan_step q
+         join pgunwind.run r on r.plan = q.plan and r.run = p_run
+        where q.leg <= p_leg
+          and not exists (select from pgunwind.step s where s.run = p_run and s.seq = q.seq and s.state = 'done')) then
+    raise exception 'steps up to leg % are not done', p_leg using errcode = 'UW008';
+  end if;
+end
+$$;
+
+-- The guard of one batch, in its transaction; answers where it begins. The row stays locked until the batch ends, so that of two
+-- that began at the same place the second begins behind the first.
+create or replace function pgunwind.begin_batch(p_run uuid, p_leg integer, p_id text, p_token uuid) returns text
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  standing pgunwind.data_step;
+begin
+  perform pgunwind.hold_fence(p_token);
+  select d.* into standing from pgunwind.data_step d
+   where d.run = p_run and d.leg = p_leg and d.id = p_id and d.state = 'started'
+     for update;
+  if not found then
+    raise exception 'data migration % of leg % is not begun', p_id, p_leg using errcode = 'UW006';
+  end if;
+  return standing.cursor;
+end
+$$;
+
+create or replace function pgunwind.end_batch(p_run uuid, p_leg integer, p_id text, p_cursor text, p_rows bigint) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+  update pgunwind.data_step d
+     set cursor = p_cursor, rows = d.rows + p_rows, batches = d.batches + 1, batch_at = clock_timestamp()
+   where d.run = p_run and d.leg = p_leg and d.id = p_id and d.state = 'started';
+  if not found then
+    raise exception 'the batch ended its transaction' using errcode = 'UW007';
+  end if;
+end
+$$;
+
+-- For a handler of the product's own, inside the transaction of its batch, which it makes exactly once: refuses a handler whose claim is
+-- over (UW005), and a batch that begins where another has begun already (UW008: its transaction must roll back).
+create or replace function pgunwind.batch_done(p_token uuid, p_id text, p_from text, p_cursor text, p_rows bigint) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  standing pgunwind.data_step;
+begin
+  perform pgunwind.hold_fence(p_token);
+  select d.* into standing from pgunwind.data_step d
+    join pgunwind.fence f on f.run = d.run
+   where d.id = p_id and d.state = 'started'
+     for update of d;
+  if not found then
+    raise exception 'data migration % is not begun', p_id using errcode = 'UW006';
+  end if;
+  if standing.cursor is distinct from p_from then
+    raise exception 'a batch that begins there has been done' using errcode = 'UW008';
+  end if;
+  perform pgunwind.end_batch(standing.run, standing.leg, p_id, p_cursor, p_rows);
+end
+$$;
+
+create or replace function pgunwind.note_progress(p_run uuid, p_leg integer, p_id text, p_progress double precision) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+  update pgunwind.data_step d
+     set progress = p_progress, first_progress = coalesce(d.first_progress, p_progress)
+   where d.run = p_run and d.leg = p_leg and d.id = p_id and d.state = 'started';
+end
+$$;
+
+create or replace function pgunwind.end_data(p_run uuid, p_leg integer, p_id text, p_token uuid, p_progress double precision) returns jsonb
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  outcome jsonb;
+begin
+  perform pgunwind.hold_fence(p_token);
+  update pgunwind.data_step d
+     set state = 'done', progress = p_progress, first_progress = coalesce(d.first_progress, p_progress),
+         finished_at = clock_timestamp(),
+         result = jsonb_build_object('batches', d.batches, 'rows', d.rows, 'attempt', d.attempt, 'progress', p_progress,
+           'tookMs', extract(epoch from clock_timestamp() - d.started_at) * 1000)
+   where d.run = p_run and d.leg = p_leg and d.id = p_id and d.state = 'started'
+  returning d.result into outcome;
+  if not found then
+    raise exception 'data migration % of leg % is not begun', p_id, p_leg using errcode = 'UW006';
+  end if;
+  return outcome;
+end
+$$;

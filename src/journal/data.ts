@@ -1,0 +1,92 @@
+import { createHash } from 'node:crypto';
+import type pg from 'pg';
+import type { DatabaseName, DataMigrationId } from '../contract/catalog.js';
+import { FailureType, UnwindError } from '../contract/errors.js';
+import type { Plan, PlannedDataStep } from '../contract/plan.js';
+import { limited } from '../postgres/within.js';
+
+const STORE_DATA = `-- pg-unwind data.store
+insert into pgunwind.plan_data (plan, leg, id, act)
+select $1, d.leg, d.id, d.act
+  from jsonb_to_recordset($2::jsonb) as d (leg integer, id text, act text)
+on conflict (plan, leg, id) do update set act = excluded.act where plan_data.act <> excluded.act`;
+
+const STORE_QUERIES = `-- pg-unwind data.store-queries
+insert into pgunwind.script (sha256, body, facts)
+select q.sha256, q.body, '{}'
+  from jsonb_to_recordset($1::jsonb) as q (sha256 text, body text)
+on conflict (sha256) do update set body = excluded.body where script.body <> excluded.body`;
+
+/** Hashes of the texts that a data migration's way may need. */
+export function textsOf({ handler }: PlannedDataStep): readonly string[] {
+  if (handler.kind !== 'sql') return [];
+  const { progress, forward, reverse, verifyForward, verifyReverse } = handler;
+  return [progress, forward, reverse, verifyForward, verifyReverse].filter((sha256) => sha256 !== null);
+}
+
+/** This database's data migrations of a plan and their queries; in the transaction of `storePlan`. */
+export async function storeData(
+  client: pg.ClientBase,
+  plan: Plan,
+  database: DatabaseName,
+  readText: (sha256: string) => Promise<string>,
+): Promise<void> {
+  const steps = plan.legs.flatMap(({ data = [] }, leg) =>
+    data.filter((step) => step.database === database).map((step) => ({ leg, step })),
+  );
+  if (steps.length === 0) return;
+  const rows = steps.map(({ leg, step: { id, act } }) => ({ leg, id, act }));
+  const hashes = [...new Set(steps.flatMap(({ step }) => textsOf(step)))];
+  const queries = await Promise.all(hashes.map(async (sha256) => ({ sha256, body: await readText(sha256) })));
+  await client.query(limited(LARGE_MS, STORE_DATA, [plan.id, JSON.stringify(rows)]));
+  await client.query(limited(LARGE_MS, STORE_QUERIES, [JSON.stringify(queries)]));
+}
+
+/** As for scripts: over a slow line it takes longer than a query of ours should. */
+const LARGE_MS = 100_000;
+
+const READ_QUERIES = `-- pg-unwind data.read-queries
+select s.sha256, s.body from pgunwind.script s where s.sha256 = any ($1)`;
+
+/**
+ * The texts with these hashes.
+ * @throws {UnwindError} JournalIncomplete: one is not there, or is not the text that its hash names.
+ */
+export async function readQueries(
+  client: pg.ClientBase,
+  hashes: readonly string[],
+  database: DatabaseName,
+): Promise<ReadonlyMap<string, string>> {
+  const { rows } = await client.query<{ sha256: string; body: string }>(READ_QUERIES, [hashes]);
+  const texts = new Map(rows.map(({ sha256, body }) => [sha256, body]));
+  for (const sha256 of hashes) {
+    const body = texts.get(sha256);
+    if (body !== undefined && createHash('sha256').update(body).digest('hex') === sha256) continue;
+    throw new UnwindError(
+      FailureType.JournalIncomplete,
+      `The journal of "${database}" ${body === undefined ? 'lacks' : 'holds under another text'} the query ${sha256} (pgunwind.script). Nothing ` +
+        `was run. Restore its body from the catalog (scripts/${sha256}.sql), then send the update "retryStep"; or abort this run and ` +
+        'start again: the new one writes its queries from the catalog.',
+    );
+  }
+  return texts;
+}
+
+export interface DataRow {
+  readonly leg: number;
+  readonly id: DataMigrationId;
+  readonly done: boolean;
+  readonly batches: number;
+  readonly rows: number;
+  readonly progress: number | null;
+}
+
+const DATA_STEPS = `-- pg-unwind data.steps
+select d.leg, d.id, d.state = 'done' as done, d.batches::float8 as batches, d.rows::float8 as rows, d.progress
+  from pgunwind.data_step d
+ where d.run = $1`;
+
+/** What the journal says of a run's data migrations; those that have not begun are not among them. */
+export async function dataSteps(client: pg.ClientBase, run: string): Promise<readonly DataRow[]> {
+  return (await client.query<DataRow>(DATA_STEPS, [run])).rows;
+}

@@ -1,1 +1,0 @@
-export { planted } from '../step/planted.js';
