@@ -2,6 +2,7 @@ import { findRelease } from '../catalog/releases.js';
 import { hashScript } from '../postgres/script.js';
 import type { Activities, MakePlanInput, PlanSummary } from '../contract/activities.js';
 import type { Plan } from '../contract/plan.js';
+import { dataSteps } from '../journal/data.js';
 import { storePlan } from '../journal/plans.js';
 import { closedLegs, doneSteps, insertRun, isApproved } from '../journal/runs.js';
 import { destructiveSteps } from '../plan/report.js';
@@ -73,6 +74,7 @@ async function newPlan(
   const { readScript, catalog } = await instance.catalog();
   const stored = async (sha256: string) => {
     const body = await readScript(sha256);
+    // A query of a data migration is no script: nothing is known about it but its text, and its facts are not asked for.
     return { sha256: hashScript(body), body, facts: catalog.scripts[sha256] as (typeof catalog.scripts)[string] };
   };
   await Promise.all(
@@ -122,6 +124,7 @@ async function summarize(
       database.sessions.withSession(async ({ client }) => ({
         database: database.name,
         done: await doneSteps(client, run),
+        data: plan.legs.some((leg) => leg.data !== undefined) ? await dataSteps(client, run) : [],
         closed: await closedLegs(client, run),
         approved: await isApproved(client, run, plan.id),
       })),
@@ -148,6 +151,12 @@ async function summarize(
         ({ database, done }) => (leg.steps[database] ?? []).filter((step) => done.has(step.seq)).length,
       ),
       closed: standing.every(({ closed }) => closed.has(at)),
+      ...(leg.data === undefined
+        ? {}
+        : {
+            data: perDatabase(({ database }) => (leg.data ?? []).filter((step) => step.database === database).length),
+            dataDone: perDatabase(({ data }) => data.filter((row) => row.leg === at && row.done).length),
+          }),
     })),
     destructiveSteps: destructive.length,
     destructiveExamples: destructive.slice(0, EXAMPLES).map(({ database, step }) => {

@@ -32,9 +32,11 @@ export function createRecordRelease({ instances, plans, log }: ActivityDeps): Ac
         `Plan ${planId} has no leg ${leg + 1}. Nothing was changed.`,
       );
     }
+    // Where a plan begins with the data of the release that stands, the product's own row says which label of it that is.
+    const isStart = leg === 0 && Object.values(plan.legs[0]?.steps ?? {}).every((steps) => steps.length === 0);
     const close = async (database: InstanceDatabase): Promise<Closed> => {
       const lock = database.ledger.lockKey(database.ledgerOptions);
-      const marker = database.marker === null ? null : markerOf(release);
+      const marker = database.marker === null || isStart ? null : markerOf(release);
       const values = [run, leg, release, tokens[database.name] ?? null, marker, lock.classId, lock.objId];
       await database.prepare();
       try {

@@ -32,6 +32,9 @@ export interface LegSummary {
   readonly done: Readonly<Record<DatabaseName, number>>;
   /** The release marker is written and the boundary closed. */
   readonly closed: boolean;
+  /** Data migrations of the leg, and those that the journal calls done; left out where there are none. */
+  readonly data?: Readonly<Record<DatabaseName, number>>;
+  readonly dataDone?: Readonly<Record<DatabaseName, number>>;
 }
 
 export interface PlanSummary {

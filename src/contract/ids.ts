@@ -25,6 +25,17 @@ export function stepActivityId(database: string, seq: number, direction: Directi
   return `${database}-${String(seq).padStart(4, '0')}-${direction}`;
 }
 
+/** `frontend-data-7-reverse`. Unique among the pending ones of a run. */
+export function dataActivityId(database: string, id: string, act: string): string {
+  return `${database}-data-${id}-${act}`;
+}
+
+/** `frontend data migration 7 reverse: Encrypts the e-mail addresses`, cut to Temporal's 200 bytes for a summary. */
+export function dataSummary(database: string, id: string, act: string, description: string): string {
+  const text = `${database} data migration ${id} ${act}: ${description}`;
+  return text.length > 120 ? `${text.slice(0, 119)}…` : text;
+}
+
 /** `frontend 1771010057 deepsearch_question_jobs ↓`, cut to Temporal's 200 bytes for a summary. */
 export function stepSummary(database: string, migration: string, name: string, direction: Direction): string {
   const arrow = direction === 'down' ? '↓' : '↑';

@@ -1,3 +1,4 @@
+import type { DataStepRef } from './activities.js';
 import type { DatabaseName, MigrationId } from './catalog.js';
 import type { DirtyReason } from './dirty.js';
 import type { Direction, PlanId } from './plan.js';
@@ -22,8 +23,9 @@ export interface Parked {
   /** null: the whole instance (planning, claims). */
   readonly database: DatabaseName | null;
   readonly seq: number | null;
+  /** Of a schema migration, or of a data migration where `during` is `data`. */
   readonly migration: MigrationId | null;
-  readonly during: 'plan' | 'claim' | 'check' | 'step' | 'release' | 'verify';
+  readonly during: 'plan' | 'claim' | 'check' | 'step' | 'data' | 'release' | 'verify';
   /** A FailureType, or `DirtyDatabase` with `reasons`. */
   readonly failure: string;
   readonly message: string;
@@ -38,6 +40,14 @@ export interface DatabaseProgress {
   /** The step being carried out, or the next one. */
   readonly current: { readonly seq: number; readonly migration: MigrationId; readonly name: string } | null;
   readonly lastCheck: { readonly clean: boolean; readonly how: string; readonly at: string } | null;
+}
+
+/** A data migration of the leg that is being carried out. */
+export interface DataProgress extends DataStepRef {
+  readonly database: DatabaseName;
+  /** Its figures are in the heartbeat of the activity with this id. */
+  readonly activityId: string;
+  readonly running: boolean;
 }
 
 export interface Decision {
@@ -62,8 +72,11 @@ export interface StatusReport {
   /** The release that the current leg leads to. */
   readonly release: string | null;
   readonly stepsDone: number;
+  /** Schema and data migrations. */
   readonly stepsTotal: number;
   readonly databases: Readonly<Record<DatabaseName, DatabaseProgress>>;
+  /** Of the current leg, once its schema stands; empty where it has none. */
+  readonly data: readonly DataProgress[];
   readonly waitingFor: string | null;
   readonly parked: readonly Parked[];
   readonly decisions: readonly Decision[];

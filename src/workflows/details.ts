@@ -1,3 +1,4 @@
+import type { DataStepRef } from '../contract/activities.js';
 import { UpdateName, type Parked } from '../contract/messages.js';
 import { type Progress, stateOf, stepsOf, stepsOfDatabase } from './progress.js';
 import { statusOf } from './status.js';
@@ -33,7 +34,17 @@ function heading(progress: Progress): string {
   const { waitingFor } = statusOf(progress);
   // As code: the Web UI would turn the quotes of the JSON into typographic ones, which nobody can paste.
   if (waitingFor) lines.push(`Waits for ${waitingFor.replace(/\{.*?\}/g, (json) => `\`${json}\``)}.`);
+  const moving = [...progress.moving].filter(([database]) => !progress.parked.has(database));
+  lines.push(
+    ...moving.map(
+      ([database, step]) => `${database}: ${dataText(step)}, in batches; its figures are in the pending activity.`,
+    ),
+  );
   return lines.join('\n\n');
+}
+
+function dataText({ id, act, description }: DataStepRef): string {
+  return `data migration ${id} (${act}) ${description}`;
 }
 
 function parkedParts(progress: Progress): string[] {

@@ -4,7 +4,8 @@ import { FailureType } from '../contract/errors.js';
 import { expectClean, unwindDatabase } from './database-chain.js';
 import { during, Stuck } from './failures.js';
 import { untilDone, wholeInstance } from './parking.js';
-import { type LegProgress, type Progress, stepsOfDatabase, sum, warn } from './progress.js';
+import { moveData } from './data-chain.js';
+import { type LegProgress, type Progress, seqAfterAll, sum, warn } from './progress.js';
 import { isStopping, type Run, unlessAborted } from './run.js';
 
 /**
@@ -21,11 +22,12 @@ export async function unwindLegs(run: Run, plan: PlanSummary): Promise<boolean> 
     progress.phase = 'running';
     run.show();
     for (let behind = false; !leg.closed;) {
-      if (!(await reachBoundary(run, plan, index, leg))) return false;
+      const reached = await reachBoundary(run, plan, index, leg, !behind);
+      if (!reached) return false;
       if (leg.closed) break;
-      progress.phase = 'verifying';
+      progress.phase = reached === 'behind' ? 'running' : 'verifying';
       run.show();
-      const recorded = await recordRelease(run, plan, index, leg, !behind);
+      const recorded = reached === 'behind' ? reached : await recordRelease(run, plan, index, leg, !behind);
       if (recorded === 'behind') {
         behind = true; // once: the lost steps of this leg run again; what is missing before it, nobody here can make
         progress.phase = 'running';
@@ -44,14 +46,21 @@ export async function unwindLegs(run: Run, plan: PlanSummary): Promise<boolean> 
 export async function expectAllClean(run: Run, plan: PlanSummary, claimed: boolean): Promise<boolean> {
   const checks = plan.databases.map((database) =>
     untilDone(run, { database, claims: claimed ? [database] : [] }, async () => {
-      await expectClean(run, plan.plan, database, stepsOfDatabase(run.progress, database).total + 1);
+      await expectClean(run, plan.plan, database, seqAfterAll(run.progress, database));
       return true;
     }),
   );
   return (await allEnd(run.progress, checks)).every((clean) => clean === true);
 }
 
-async function reachBoundary(run: Run, plan: PlanSummary, index: number, leg: LegProgress): Promise<boolean> {
+/** Schema first, in all databases; then the data, on the schema of this release. `behind`: as for `recordRelease`. */
+async function reachBoundary(
+  run: Run,
+  plan: PlanSummary,
+  index: number,
+  leg: LegProgress,
+  mayGoBack: boolean,
+): Promise<boolean | 'behind'> {
   const { progress } = run;
   const read = await untilDone(run, wholeInstance(run), () =>
     during('plan', () =>
@@ -63,11 +72,23 @@ async function reachBoundary(run: Run, plan: PlanSummary, index: number, leg: Le
   if (!read) return false;
   leg.done = doneIn(read); // the journal knows better than we do: after a reset the history is behind it
   leg.closed = read.closed;
+  if (read.data !== undefined) leg.dataDone = dataDoneIn(read.data);
   const chains = plan.databases.map((database) =>
     unwindDatabase(run, plan.plan, index, database, read.steps[database] ?? []),
   );
   await allEnd(progress, chains);
-  return !isAborted(progress) && sum(leg.done) === sum(leg.steps);
+  if (isAborted(progress) || sum(leg.done) !== sum(leg.steps)) return false;
+  if (read.data === undefined || read.closed) return true;
+  progress.data.clear();
+  for (const [database, steps] of Object.entries(read.data)) progress.data.set(database, [...steps]);
+  run.show();
+  const moved = await allEnd(
+    progress,
+    plan.databases.map((database) => moveData(run, plan.plan, index, database, mayGoBack)),
+  );
+  progress.data.clear();
+  if (isAborted(progress)) return false;
+  return moved.includes('behind') ? 'behind' : sum(leg.dataDone ?? {}) === sum(leg.data ?? {});
 }
 
 /** `behind`: a failover lost commits of this leg, and the caller may go back for them. */
@@ -135,6 +156,12 @@ async function verifyRelease(run: Run, plan: PlanSummary, index: number): Promis
 export function doneIn(leg: LegRef): Record<DatabaseName, number> {
   return Object.fromEntries(
     Object.entries(leg.steps).map(([database, steps]) => [database, steps.filter(({ done }) => done).length]),
+  );
+}
+
+function dataDoneIn(data: NonNullable<LegRef['data']>): Record<DatabaseName, number> {
+  return Object.fromEntries(
+    Object.entries(data).map(([database, steps]) => [database, steps.filter(({ done }) => done).length]),
   );
 }
 

@@ -1,5 +1,5 @@
 import { CancellationScope, condition, isCancellation } from '@temporalio/workflow';
-import type { StepRef } from '../contract/activities.js';
+import type { DataStepRef, StepRef } from '../contract/activities.js';
 import type { DatabaseName } from '../contract/catalog.js';
 import { FailureType } from '../contract/errors.js';
 import { during, Stuck } from './failures.js';
@@ -11,6 +11,7 @@ export interface Place {
   /** null: the whole instance. */
   readonly database: DatabaseName | null;
   readonly step?: StepRef;
+  readonly data?: DataStepRef;
   /** Databases whose claims the work needs: taken before it where they are missing, given back while it is parked. */
   readonly claims: readonly DatabaseName[];
 }
@@ -53,7 +54,7 @@ async function park(run: Run, place: Place, stuck: Stuck): Promise<boolean> {
   run.progress.parked.set(keyOf(place), {
     database: place.database,
     seq: place.step?.seq ?? null,
-    migration: place.step?.migration ?? null,
+    migration: place.step?.migration ?? place.data?.id ?? null,
     during: stuck.during,
     failure: stuck.failure,
     message: stuck.message,

@@ -1,5 +1,5 @@
 import { uuid4, workflowInfo } from '@temporalio/workflow';
-import type { CheckVerdict, Owner, PlanSummary, StepRef } from '../contract/activities.js';
+import type { CheckVerdict, DataStepRef, Owner, PlanSummary, StepRef } from '../contract/activities.js';
 import type { DatabaseName } from '../contract/catalog.js';
 import type { UnwindInput } from '../contract/input.js';
 import type { DatabaseProgress, Decision, Parked, RunState } from '../contract/messages.js';
@@ -11,6 +11,8 @@ export interface LegProgress {
   readonly steps: Readonly<Record<DatabaseName, number>>;
   done: Record<DatabaseName, number>;
   closed: boolean;
+  readonly data?: Readonly<Record<DatabaseName, number>>;
+  dataDone?: Record<DatabaseName, number>;
 }
 
 /** Where one run is: everything that its status, its details and its report are drawn from. Plain data, one per execution. */
@@ -40,6 +42,10 @@ export interface Progress {
   /** By database; '' for the whole instance. */
   readonly parked: Map<string, Parked>;
   readonly current: Map<DatabaseName, StepRef>;
+  /** The data migrations of the current leg, as the journal has them and this run has carried them out. */
+  readonly data: Map<DatabaseName, DataStepRef[]>;
+  /** Those that are being carried out. */
+  readonly moving: Map<DatabaseName, DataStepRef>;
   readonly lastCheck: Map<DatabaseName, NonNullable<DatabaseProgress['lastCheck']>>;
   /** Checks that rode behind the last commits, and the workflow time of their arrival. */
   readonly riding: Map<DatabaseName, { readonly verdict: CheckVerdict; readonly nextSeq: number; readonly at: number }>;
@@ -74,6 +80,8 @@ export function startProgress(direction: Direction, input: UnwindInput, carried:
     tokens: new Map(Object.entries(carried?.tokens ?? {})),
     parked: new Map(carried?.parked.map((entry) => [entry.database ?? '', entry])),
     current: new Map(),
+    data: new Map(),
+    moving: new Map(),
     lastCheck: new Map(),
     riding: new Map(),
     timelines: new Map(Object.entries(carried?.timelines ?? {})),
@@ -92,7 +100,11 @@ export function adoptPlan(progress: Progress, plan: PlanSummary): void {
   progress.plan = plan;
   progress.run = plan.run;
   progress.phase = 'running';
-  progress.legs = plan.legs.map((leg) => ({ ...leg, done: { ...leg.done } }));
+  progress.legs = plan.legs.map((leg) => ({
+    ...leg,
+    done: { ...leg.done },
+    ...(leg.dataDone === undefined ? {} : { dataDone: { ...leg.dataDone } }),
+  }));
   progress.approved ||= plan.approved;
   progress.verified = verifiedBefore(plan);
   plan.warnings.forEach((text) => warn(progress, text, text));
@@ -105,7 +117,8 @@ export function adoptPlan(progress: Progress, plan: PlanSummary): void {
 function verifiedBefore(plan: PlanSummary): number {
   const open = plan.legs.findIndex((leg) => !leg.closed);
   const closed = open === -1 ? plan.legs.length : open;
-  const begun = Object.values(plan.legs[closed]?.done ?? {}).some((done) => done > 0);
+  const { done = {}, dataDone = {} } = plan.legs[closed] ?? {};
+  const begun = sum(done) + sum(dataDone) > 0;
   return begun ? closed : Math.max(0, closed - 1);
 }
 
@@ -134,10 +147,11 @@ export function sum(counts: Readonly<Record<string, number>>): number {
   return Object.values(counts).reduce((total, count) => total + count, 0);
 }
 
+/** Schema and data migrations of all databases. */
 export function stepsOf(progress: Progress): { readonly done: number; readonly total: number } {
   return {
-    done: progress.legs.reduce((total, leg) => total + sum(leg.done), 0),
-    total: progress.legs.reduce((total, leg) => total + sum(leg.steps), 0),
+    done: progress.legs.reduce((total, leg) => total + sum(leg.done) + sum(leg.dataDone ?? {}), 0),
+    total: progress.legs.reduce((total, leg) => total + sum(leg.steps) + sum(leg.data ?? {}), 0),
   };
 }
 
@@ -146,9 +160,14 @@ export function stepsOfDatabase(
   database: DatabaseName,
 ): { readonly done: number; readonly total: number } {
   return {
-    done: progress.legs.reduce((total, leg) => total + (leg.done[database] ?? 0), 0),
-    total: progress.legs.reduce((total, leg) => total + (leg.steps[database] ?? 0), 0),
+    done: progress.legs.reduce((total, leg) => total + (leg.done[database] ?? 0) + (leg.dataDone?.[database] ?? 0), 0),
+    total: progress.legs.reduce((total, leg) => total + (leg.steps[database] ?? 0) + (leg.data?.[database] ?? 0), 0),
   };
+}
+
+/** One past the last schema migration of a database: what the last check asks about. */
+export function seqAfterAll({ legs }: Progress, database: DatabaseName): number {
+  return 1 + legs.reduce((total, leg) => total + (leg.steps[database] ?? 0), 0);
 }
 
 export function warn(progress: Progress, about: string, text: string): void {

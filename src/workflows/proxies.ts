@@ -49,6 +49,11 @@ export function createProxies(options: RunOptions = BEFORE_THE_PLAN) {
     // retryable was rolled back: it costs the server as much as the first time, so the back-off may grow to the full 30 s.
     retry: { ...retry, nonRetryableErrorTypes: ['TemporalTimeout:StartToClose'] },
   });
+  const moving = proxyActivities<Activities>({
+    ...shared,
+    startToCloseTimeout: '30d', // batch after batch, each durable: what ends it is its end, a stall, or a person
+    retry,
+  });
   const releasing = proxyActivities<Activities>({
     ...shared,
     startToCloseTimeout: '1m', // one short transaction per database behind its lock
@@ -73,11 +78,15 @@ export function createProxies(options: RunOptions = BEFORE_THE_PLAN) {
     claim: claiming.claim,
     /** Never a local activity: docs/adr/0002. */
     checkDirty: reading.checkDirty,
-    /** The only use of `executeWithOptions`, which is marked experimental. */
+    /** With the next, the only use of `executeWithOptions`, which is marked experimental. */
     applyMigration: (
       label: Pick<ActivityOptions, 'activityId' | 'summary'>,
       ...args: Parameters<Activities['applyMigration']>
     ) => stepping.applyMigration.executeWithOptions(label, args),
+    runDataMigration: (
+      label: Pick<ActivityOptions, 'activityId' | 'summary'>,
+      ...args: Parameters<Activities['runDataMigration']>
+    ) => moving.runDataMigration.executeWithOptions(label, args),
     recordRelease: releasing.recordRelease,
     verifyRelease: verifying.verifyRelease,
     recordConsent: releasing.recordDecision,

@@ -1,4 +1,5 @@
 import type { StatusReport } from '../contract/messages.js';
+import { dataActivityId } from '../contract/ids.js';
 import { type Progress, stateOf, stepsOf, stepsOfDatabase } from './progress.js';
 
 /** The answer of the query and of every update. */
@@ -30,6 +31,14 @@ export function statusOf(progress: Progress): StatusReport {
           },
         ];
       }),
+    ),
+    data: [...progress.data].flatMap(([database, steps]) =>
+      steps.map((step) => ({
+        ...step,
+        database,
+        activityId: dataActivityId(database, step.id, step.act),
+        running: progress.moving.get(database)?.id === step.id && !progress.parked.has(database),
+      })),
     ),
     waitingFor: waitingFor(progress),
     parked: [...progress.parked.values()],

@@ -3,6 +3,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import type {
   Activities,
   CheckVerdict,
+  DataStepRef,
   LegRef,
   PlanSummary,
   RecordDecisionInput,
@@ -18,6 +19,8 @@ export interface FakeLeg {
   /** Migration ids per database, in the order in which they run. */
   readonly steps: Readonly<Record<DatabaseName, readonly string[]>>;
   closed?: boolean;
+  /** Ids of data migrations per database, in the order in which they run. */
+  readonly data?: Readonly<Record<DatabaseName, readonly string[]>>;
 }
 
 export const PLAN = 'a'.repeat(64);
@@ -84,6 +87,15 @@ export class FakeInstance {
     }));
   }
 
+  dataOf(leg: number, database: DatabaseName): DataStepRef[] {
+    return (this.legs[leg]?.data?.[database] ?? []).map((id) => ({
+      id,
+      description: `what ${id} does`,
+      act: 'reverse' as const,
+      done: this.done.has(`${database} data ${leg} ${id}`),
+    }));
+  }
+
   readonly activities: Activities = {
     makePlan: (input) =>
       this.#call('makePlan', input.instance, async () => ({
@@ -101,6 +113,14 @@ export class FakeInstance {
           steps: this.#perDatabase((database) => leg.steps[database]?.length ?? 0),
           done: this.#perDatabase((database) => this.stepsOf(index, database).filter(({ done }) => done).length),
           closed: leg.closed ?? false,
+          ...(leg.data === undefined
+            ? {}
+            : {
+                data: this.#perDatabase((database) => leg.data?.[database]?.length ?? 0),
+                dataDone: this.#perDatabase(
+                  (database) => this.dataOf(index, database).filter(({ done }) => done).length,
+                ),
+              }),
         })),
         destructiveSteps: 0,
         destructiveExamples: [],
@@ -133,6 +153,9 @@ export class FakeInstance {
           release: leg.release,
           steps: this.#perDatabase((database) => this.stepsOf(input.leg, database)),
           closed: leg.closed ?? false,
+          ...(leg.data === undefined
+            ? {}
+            : { data: this.#perDatabase((database) => this.dataOf(input.leg, database)) }),
         };
       }),
 
@@ -183,12 +206,33 @@ export class FakeInstance {
         };
       }),
 
+    runDataMigration: (input) =>
+      this.#call('runDataMigration', `${input.database} ${input.leg} ${input.id}`, async () => {
+        const { activityId, attempt } = Context.current().info;
+        if (input.token !== this.tokens.get(input.database)) throw failure('StaleAttempt', 'a newer claim exists');
+        if (activityId !== `${input.database}-data-${input.id}-reverse`) {
+          throw failure('DataFailed', `unexpected activity id ${activityId}`);
+        }
+        for (const { seq } of this.stepsOf(input.leg, input.database)) {
+          if (!this.done.has(`${input.database} ${seq}`)) throw failure('JournalBehind', `step ${seq} is not done`);
+        }
+        const key = `${input.database} data ${input.leg} ${input.id}`;
+        const how = this.done.has(key) ? ('foundDone' as const) : ('ran' as const);
+        this.done.add(key);
+        this.calls.push(`done ${key}`);
+        return { how, batches: 3, rows: 30, progress: 0, tookMs: 1.5, attempt };
+      }),
+
     recordRelease: (input) =>
       this.#call('recordRelease', String(input.leg), async () => {
         const leg = this.legs[input.leg];
         if (!leg) throw new Error(`no leg ${input.leg}`);
         for (const database of this.databases) {
           if (input.tokens[database] !== this.tokens.get(database)) throw failure('StaleAttempt', 'a newer claim');
+        }
+        for (const database of this.databases) {
+          const open = this.dataOf(input.leg, database).find(({ done }) => !done);
+          if (open) throw failure('JournalBehind', `data migration ${open.id} is not done`);
         }
         leg.closed = true;
         return { release: leg.release, marker: leg.release, found: 'written' as const };

@@ -20,6 +20,7 @@ const STATUS: StatusReport = {
   stepsDone: 1,
   stepsTotal: 2,
   databases: {},
+  data: [],
   waitingFor: null,
   parked: [],
   decisions: [],

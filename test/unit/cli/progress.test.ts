@@ -33,6 +33,7 @@ const STATUS: StatusReport = {
     },
     codeintel: { done: 3, total: 50, current: null, lastCheck: null },
   },
+  data: [],
   waitingFor: null,
   parked: [],
   decisions: [],
