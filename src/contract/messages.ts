@@ -1,5 +1,5 @@
 import type { DataStepRef } from './activities.js';
-import type { DatabaseName, MigrationId } from './catalog.js';
+import type { DatabaseName, DataMigrationId, MigrationId } from './catalog.js';
 import type { DirtyReason } from './dirty.js';
 import type { Direction, PlanId } from './plan.js';
 
@@ -122,6 +122,11 @@ export interface UnwindReport {
     readonly closed: boolean;
     readonly done: Readonly<Record<DatabaseName, number>>;
     readonly notReached: Readonly<Record<DatabaseName, readonly MigrationId[]>>;
+    /** Its data migrations; left out where it has none. */
+    readonly data?: {
+      readonly done: Readonly<Record<DatabaseName, number>>;
+      readonly notReached: Readonly<Record<DatabaseName, readonly DataMigrationId[]>>;
+    };
   }[];
   readonly decisions: readonly Decision[];
   readonly warnings: readonly string[];

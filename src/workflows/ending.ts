@@ -2,9 +2,9 @@ import type { LegRef, PlanSummary } from '../contract/activities.js';
 import type { DatabaseName, MigrationId } from '../contract/catalog.js';
 import type { UnwindReport } from '../contract/messages.js';
 import { during } from './failures.js';
-import { doneIn } from './legs.js';
+import { dataDoneIn, doneIn } from './legs.js';
 import { untilDone } from './parking.js';
-import { type LegProgress, type Progress, stepsOf } from './progress.js';
+import { type LegProgress, type Progress, stepsOf, sum } from './progress.js';
 import { bestEffort, type Run, yieldClaims } from './run.js';
 
 /** Undefined: an abort came while the end could not be recorded. */
@@ -96,7 +96,7 @@ function reportOf(
     from: plan?.from ?? progress.input.from ?? null,
     to: plan?.to ?? progress.input.to,
     standsAt: progress.legs[progress.verified - 1]?.release ?? null,
-    stepsDone: legs.flatMap(({ done }) => Object.values(done)).reduce((all, count) => all + count, 0),
+    stepsDone: legs.reduce((all, { done, data }) => all + sum(done) + sum(data?.done ?? {}), 0),
     stepsTotal: total,
     legs,
     decisions: progress.decisions,
@@ -110,5 +110,12 @@ function legReport(leg: LegProgress, read: LegRef | null): UnwindReport['legs'][
   for (const database of Object.keys(leg.steps)) {
     notReached[database] = (read?.steps[database] ?? []).filter(({ done }) => !done).map(({ migration }) => migration);
   }
-  return { release: leg.release, closed: leg.closed, done: read ? doneIn(read) : leg.done, notReached };
+  const report = { release: leg.release, closed: leg.closed, done: read ? doneIn(read) : leg.done, notReached };
+  if (leg.data === undefined) return report;
+  const done = read?.data ? dataDoneIn(read.data) : (leg.dataDone ?? {});
+  const open = Object.entries(leg.data).map(([database]) => [
+    database,
+    (read?.data?.[database] ?? []).filter((step) => !step.done).map(({ id }) => id),
+  ]);
+  return { ...report, data: { done, notReached: Object.fromEntries(open) } };
 }

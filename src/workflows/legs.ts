@@ -159,7 +159,7 @@ export function doneIn(leg: LegRef): Record<DatabaseName, number> {
   );
 }
 
-function dataDoneIn(data: NonNullable<LegRef['data']>): Record<DatabaseName, number> {
+export function dataDoneIn(data: NonNullable<LegRef['data']>): Record<DatabaseName, number> {
   return Object.fromEntries(
     Object.entries(data).map(([database, steps]) => [database, steps.filter(({ done }) => done).length]),
   );
