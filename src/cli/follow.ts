@@ -2,6 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createLogUpdate } from 'log-update';
 import { ExitCode } from '../contract/errors.js';
 import type { StatusReport, UnwindReport } from '../contract/messages.js';
+import { createFigures, type ShownStatus } from './data-figures.js';
+import { dataMoving } from './data-lines.js';
 import { closingLine, progressBlock, progressLine, reportNotes, waitingLines, waitsForPerson } from './progress.js';
 import type { Runs } from './runs.js';
 import { printJson, type Terminal } from './terminal.js';
@@ -9,6 +11,8 @@ import { printJson, type Terminal } from './terminal.js';
 const POLL_MS = 300;
 /** Plain progress between two changes of state or leg. */
 const LINE_EVERY_MS = 2_000;
+/** Data can move for hours within one step. */
+const DATA_LINE_EVERY_MS = 10_000;
 /** A worker that starts takes a second or two; only a longer silence is worth a word. */
 const SILENCE_MS = 5_000;
 
@@ -41,6 +45,7 @@ export async function followRun(runs: Runs, terminal: Terminal, options: FollowO
   const detached = new Promise<void>((resolve) =>
     options.signal.addEventListener('abort', () => resolve(), { once: true }),
   );
+  const figured = createFigures(runs, options.instance);
   const silence = silenceWatch(runs, terminal, options);
   const leaveWhenParked = options.leaveWhenParked ?? !terminal.interactive;
 
@@ -50,7 +55,8 @@ export async function followRun(runs: Runs, terminal: Terminal, options: FollowO
       if (answer && answer.kind === 'answered') {
         silence.broken();
         options.onStatus?.(answer.status, view.note);
-        view.show(answer.status);
+        const shown = options.json ? null : await Promise.race([figured(answer.status, watching.signal), detached]);
+        if (shown) view.show(shown);
         if (waitsForPerson(answer.status) && leaveWhenParked) return parked(answer.status, terminal, options.json);
       } else if (answer) {
         silence.lasts(answer.why, view.note);
@@ -101,7 +107,7 @@ function parked(status: StatusReport, terminal: Terminal, json: boolean): number
 }
 
 interface View {
-  show(status: StatusReport): void;
+  show(status: ShownStatus): void;
   note(line: string): void;
   done(): void;
 }
@@ -120,15 +126,21 @@ function liveView(terminal: Terminal): View {
   };
 }
 
-/** A line at each change of state or leg, and every two seconds in between while steps are being done. */
+/**
+ * A line at each change of state or leg and when other data begins to move; in between every two seconds while steps are being
+ * done, and every ten while data moves.
+ */
 export function plainView(terminal: Terminal, now: () => number = Date.now): View {
-  let before: StatusReport | null = null;
+  let before: ShownStatus | null = null;
   let printedAt = 0;
   return {
     show(status) {
+      const silentFor = now() - printedAt;
+      const moving = dataMoving(status);
       const turned = before === null || before.state !== status.state || before.leg !== status.leg;
-      const moved = before !== null && before.stepsDone !== status.stepsDone && now() - printedAt >= LINE_EVERY_MS;
-      if (!turned && !moved) return;
+      const begun = moving !== '' && before !== null && moving !== dataMoving(before);
+      const stepped = before !== null && before.stepsDone !== status.stepsDone && silentFor >= LINE_EVERY_MS;
+      if (!turned && !begun && !stepped && (moving === '' || silentFor < DATA_LINE_EVERY_MS)) return;
       terminal.out(progressLine(status));
       before = status;
       printedAt = now();

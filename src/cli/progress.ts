@@ -1,4 +1,7 @@
-import type { DatabaseProgress, Parked, RunState, StatusReport, UnwindReport } from '../contract/messages.js';
+import type { DatabaseProgress, Parked, RunState, UnwindReport } from '../contract/messages.js';
+import { bar, cut, durationText, percent } from './bars.js';
+import type { ShownStatus } from './data-figures.js';
+import { dataLines, dataText } from './data-lines.js';
 import type { Terminal } from './terminal.js';
 
 const STATE_WORDS: Readonly<Record<RunState, string>> = {
@@ -17,31 +20,18 @@ export function stateText(state: RunState): string {
 }
 
 /** The run goes no further until a person says something. */
-export function waitsForPerson(status: StatusReport): boolean {
+export function waitsForPerson(status: ShownStatus): boolean {
   return status.state === 'needsOperator' || status.state === 'awaitingApproval';
 }
 
-const BAR_WIDTH = 24;
-
-/** `█████░░░░░`, full only when everything is done. */
-export function bar(done: number, total: number, width = BAR_WIDTH): string {
-  if (total <= 0) return '█'.repeat(width);
-  const filled = Math.min(width, Math.floor((done / total) * width));
-  return '█'.repeat(filled) + '░'.repeat(width - filled);
-}
-
-function percent(done: number, total: number): string {
-  return total <= 0 ? '100%' : `${Math.floor((done / total) * 100)}%`;
-}
-
 /** `leg 3/19 → v6.4.0`; empty while there is no plan. */
-export function legText(status: StatusReport): string {
+export function legText(status: ShownStatus): string {
   if (status.leg === null || status.legs === 0) return '';
   return `leg ${status.leg}/${status.legs}${status.release === null ? '' : ` → ${status.release}`}`;
 }
 
 /** The block that is redrawn on a terminal. */
-export function progressBlock(status: StatusReport, terminal: Terminal, elapsedMs: number): string {
+export function progressBlock(status: ShownStatus, terminal: Terminal, elapsedMs: number): string {
   const { colors } = terminal;
   const arrow = status.direction === 'down' ? '↓' : '↑';
   const title =
@@ -54,7 +44,7 @@ export function progressBlock(status: StatusReport, terminal: Terminal, elapsedM
   const lines = Object.entries(status.databases).map(([name, progress]) =>
     databaseLine(name.padEnd(nameWidth), progress, numberWidth, status, terminal),
   );
-  return [title, ...lines, ...waitingLines(status, colors)].join('\n');
+  return [title, ...lines, ...dataLines(status, terminal), ...waitingLines(status, colors)].join('\n');
 }
 
 function paintState(state: RunState, colors: Terminal['colors']): string {
@@ -63,7 +53,7 @@ function paintState(state: RunState, colors: Terminal['colors']): string {
   return state === 'needsOperator' || state === 'awaitingApproval' ? colors.yellow(text) : text;
 }
 
-function stepsText(status: StatusReport): string {
+function stepsText(status: ShownStatus): string {
   return status.stepsTotal === 0 ? '' : `${status.stepsDone} of ${status.stepsTotal} steps`;
 }
 
@@ -71,17 +61,18 @@ function databaseLine(
   name: string,
   progress: DatabaseProgress,
   numberWidth: number,
-  status: StatusReport,
+  status: ShownStatus,
   terminal: Terminal,
 ): string {
   const { colors } = terminal;
   const numbers = `${progress.done}/${progress.total}`.padStart(numberWidth);
+  if (progress.total === 0) return `  ${name} ${bar(0, 0)} ${numbers}       ${colors.dim('nothing to do')}`;
   const full = progress.done >= progress.total;
   const painted = full ? colors.green(bar(1, 1)) : bar(progress.done, progress.total);
   const head = `  ${name} ${painted} ${numbers} ${percent(progress.done, progress.total).padStart(4)}`;
   const parked = status.parked.some((it) => it.database === name.trimEnd());
   const tail = parked ? 'parked' : currentText(progress);
-  const room = terminal.columns - (11 + name.length + BAR_WIDTH + numberWidth) - 1;
+  const room = terminal.columns - (11 + name.length + bar(0, 1).length + numberWidth) - 1;
   return tail === '' || room < 10 ? head : `${head}  ${colors.dim(cut(tail, room))}`;
 }
 
@@ -90,12 +81,8 @@ function currentText({ current, done, total }: DatabaseProgress): string {
   return `${current.migration} ${current.name}`;
 }
 
-function cut(text: string, width: number): string {
-  return text.length > width ? `${text.slice(0, Math.max(0, width - 1))}…` : text;
-}
-
 /** What was found and the next commands, when the run waits for a person; nothing otherwise. */
-export function waitingLines(status: StatusReport, colors: Terminal['colors']): string[] {
+export function waitingLines(status: ShownStatus, colors: Terminal['colors']): string[] {
   if (status.state === 'awaitingApproval') {
     return [
       '',
@@ -133,7 +120,7 @@ function parkedLines(parked: Parked): string[] {
   ];
 }
 
-function retryCommands(status: StatusReport, several: boolean): string[] {
+function retryCommands(status: ShownStatus, several: boolean): string[] {
   if (!several) return [`  pg-unwind retry ${status.instance}`];
   return status.parked
     .filter((it) => it.database !== null)
@@ -141,7 +128,7 @@ function retryCommands(status: StatusReport, several: boolean): string[] {
 }
 
 /** One line of plain progress. */
-export function progressLine(status: StatusReport): string {
+export function progressLine(status: ShownStatus): string {
   const perDatabase = Object.entries(status.databases)
     .filter(([, progress]) => progress.total > 0)
     .map(([name, progress]) => `${name} ${progress.done}/${progress.total}`)
@@ -150,6 +137,7 @@ export function progressLine(status: StatusReport): string {
     `${status.instance} ${stateText(status.state)}`,
     legText(status),
     stepsText(status) + (perDatabase === '' ? '' : ` (${perDatabase})`),
+    ...dataText(status),
   ];
   return parts.filter((part) => part !== '').join(' · ');
 }
@@ -158,7 +146,7 @@ export function progressLine(status: StatusReport): string {
 export function closingLine(report: UnwindReport): string {
   switch (report.outcome) {
     case 'completed':
-      return `${report.instance} stands at ${report.to}: ${report.stepsDone} of ${report.stepsTotal} steps done, verified.`;
+      return `${report.instance} stands at ${report.to}: ${report.stepsDone} of ${report.stepsTotal} steps done, ${verifiedText(report)}.`;
     case 'alreadyThere':
       return `${report.instance} already stands at ${report.to}: nothing to do, checked.`;
     case 'aborted':
@@ -173,16 +161,17 @@ export function closingLine(report: UnwindReport): string {
   }
 }
 
+/** Drift does not stop a run, but nobody should read "verified" over it. `reportNotes` names each, before this line. */
+export function verifiedText({ drift }: Pick<UnwindReport, 'drift'>): string {
+  const count = Object.values(drift).reduce((sum, differences) => sum + differences.length, 0);
+  if (count === 0) return 'verified';
+  return `verified but for ${count === 1 ? '1 difference' : `${count} differences`} from what it was there before (above)`;
+}
+
 /** Warnings and drift of a finished run, before its last line. */
 export function reportNotes(report: UnwindReport): string[] {
   const drift = Object.entries(report.drift).flatMap(([database, differences]) =>
     differences.map((difference) => `drift in ${database}: ${difference}`),
   );
   return [...report.warnings.map((text) => `warning: ${text}`), ...drift];
-}
-
-export function durationText(ms: number): string {
-  const seconds = ms / 1000;
-  if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
-  return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
 }

@@ -15,6 +15,7 @@ import { UnwindError } from '../contract/errors.js';
 import { workflowIdOf, type WorkflowType } from '../contract/ids.js';
 import type { UnwindInput } from '../contract/input.js';
 import { QueryName, type StatusReport, type UnwindReport } from '../contract/messages.js';
+import { figuresIn, type FiguresByActivity } from './data-figures.js';
 import { CliFailure, CommandError, isFailureType, noWorker } from './failure.js';
 
 const GRPC = { unavailable: 14, deadlineExceeded: 4, failedPrecondition: 9, cancelled: 1 } as const;
@@ -35,6 +36,8 @@ export interface Runs {
   describe(instance: string): Promise<WorkflowExecutionDescription>;
   /** Like `result`, it is given up when the signal comes: a call left behind is tried again on a closed connection, which throws where nobody catches. */
   status(instance: string, signal?: AbortSignal): Promise<StatusAnswer>;
+  /** What the activities in progress tell of themselves; none where Temporal does not answer in time: they are for show. */
+  figures(instance: string, signal?: AbortSignal): Promise<FiguresByActivity>;
   /** Waits for the end over continue-as-new. @throws UnwindError or CommandError RunStopped, as the run ended. */
   result(instance: string, signal?: AbortSignal): Promise<UnwindReport>;
   update(instance: string, name: string, input: unknown): Promise<StatusReport>;
@@ -93,6 +96,17 @@ export function createRuns({ client, namespace, taskQueue }: RunsDeps): Runs {
     }
   }
 
+  async function figures(instance: string, signal = NEVER): Promise<FiguresByActivity> {
+    try {
+      const described = await abortable(client, signal, () =>
+        client.withDeadline(Date.now() + QUERY_DEADLINE_MS, () => handle(instance).describe()),
+      );
+      return await figuresIn(described, client.options.loadedDataConverter);
+    } catch {
+      return new Map();
+    }
+  }
+
   async function result(instance: string, signal = NEVER): Promise<UnwindReport> {
     try {
       const answer: unknown = await abortable(client, signal, () => handle(instance).result());
@@ -126,7 +140,7 @@ export function createRuns({ client, namespace, taskQueue }: RunsDeps): Runs {
     return answer.pollers?.length ?? 0;
   }
 
-  return Object.freeze({ namespace, taskQueue, start, handle, describe, status, result, update, pollers });
+  return Object.freeze({ namespace, taskQueue, start, handle, describe, status, figures, result, update, pollers });
 }
 
 async function orNoRun<T>(instance: string, namespace: string, ask: () => Promise<T>): Promise<T> {

@@ -147,7 +147,8 @@ async function verifyRelease(run: Run, plan: PlanSummary, index: number): Promis
   for (const [database, differences] of Object.entries(verified.drift)) {
     if (differences.length === 0) continue;
     progress.drift.set(database, differences);
-    const text = `${database} differs in ${differences.length} places from what it was at ${verified.release} before; see "drift"`;
+    const places = differences.length === 1 ? '1 place' : `${differences.length} places`;
+    const text = `${database} differs in ${places} from what it was at ${verified.release} before; see "drift"`;
     warn(progress, `${database} drift`, text);
   }
   return true;

@@ -156,7 +156,7 @@ describe('an instance is taken down', () => {
     expect(result.drift).toEqual({ frontend: ['table public.users: column age is missing'] });
     expect(result.warnings).toEqual([
       '3 other sessions are connected to codeintel',
-      expect.stringContaining('frontend differs in 1 places'),
+      expect.stringContaining('frontend differs in 1 place from'),
     ]);
   });
 });

@@ -1,5 +1,5 @@
 import { ExitCode } from '../../contract/errors.js';
-import type { StatusReport } from '../../contract/messages.js';
+import { createFigures, type ShownStatus } from '../data-figures.js';
 import { argument, type CommandSpec, type Invocation } from '../command.js';
 import { exitCodeOfReport, printReport } from '../follow.js';
 import { progressBlock, waitsForPerson } from '../progress.js';
@@ -32,12 +32,13 @@ async function showStatus(invocation: Invocation, runs: Runs, instance: string):
   }
   const answer = await runs.status(instance);
   if (answer.kind === 'unanswered') throw noWorker(instance, runs.taskQueue);
-  if (json) printJson(terminal, answer.status);
-  else terminal.out(statusText(answer.status, invocation, Date.now() - description.startTime.getTime()));
-  return waitsForPerson(answer.status) ? ExitCode.needsOperator : ExitCode.done;
+  const status = await createFigures(runs, instance)(answer.status);
+  if (json) printJson(terminal, status);
+  else terminal.out(statusText(status, invocation, Date.now() - description.startTime.getTime()));
+  return waitsForPerson(status) ? ExitCode.needsOperator : ExitCode.done;
 }
 
-function statusText(status: StatusReport, { terminal }: Invocation, elapsedMs: number): string {
+function statusText(status: ShownStatus, { terminal }: Invocation, elapsedMs: number): string {
   const decisions = status.decisions.map(
     (it) =>
       `decided: ${it.kind} at ${it.at}${it.by === null ? '' : ` by ${it.by}`}${it.why === null ? '' : `: ${it.why}`}`,

@@ -59,6 +59,7 @@ function scripted(answers: readonly StatusAnswer[], end: () => Promise<UnwindRep
     describe: unused,
     update: unused,
     pollers: unused,
+    figures: async () => new Map(),
     handle: () => {
       throw new Error('not part of this test');
     },

@@ -1,13 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { plainView } from '../../../src/cli/follow.js';
-import {
-  bar,
-  closingLine,
-  durationText,
-  progressBlock,
-  progressLine,
-  waitingLines,
-} from '../../../src/cli/progress.js';
+import { bar, durationText, percent } from '../../../src/cli/bars.js';
+import { closingLine, progressBlock, progressLine, waitingLines } from '../../../src/cli/progress.js';
 import type { StatusReport, UnwindReport } from '../../../src/contract/messages.js';
 import { collectingTerminal } from './collecting-terminal.js';
 
@@ -108,7 +102,16 @@ describe('progress', () => {
   test('a bar is full only when everything is done', () => {
     expect(bar(258, 259, 10)).toBe('█████████░');
     expect(bar(259, 259, 10)).toBe('██████████');
-    expect(bar(0, 0, 4)).toBe('████');
+  });
+
+  test('where there is nothing to do the bar is empty, and nobody claims 100 %', () => {
+    expect(bar(0, 0, 4)).toBe('░░░░');
+    expect(percent(0, 0)).toBe('');
+    const insights = { done: 0, total: 0, current: null, lastCheck: null };
+    const status = { ...STATUS, databases: { ...STATUS.databases, insights } };
+    expect(progressBlock(status, collectingTerminal(), 0).split('\n')[3]).toMatch(
+      /^ {2}insights {2}░{24} {5}0\/0 {7}nothing to do$/,
+    );
   });
 
   test('plain lines come at a change of state or leg, and every two seconds in between', () => {
@@ -163,6 +166,14 @@ describe('the last line', () => {
     expect(closingLine(REPORT)).toBe('acme-eu stands at v5.8.1579: 309 of 309 steps done, verified.');
   });
 
+  test('of one that met drift counts the differences that are listed above it', () => {
+    const line = (drift: UnwindReport['drift']) => closingLine({ ...REPORT, drift });
+    expect(line({ frontend: ['a'] })).toBe(
+      'acme-eu stands at v5.8.1579: 309 of 309 steps done, verified but for 1 difference from what it was there before (above).',
+    );
+    expect(line({ frontend: ['a', 'b'], codeintel: ['c'] })).toContain('verified but for 3 differences from');
+  });
+
   test('of one that had nothing to do says so', () => {
     expect(closingLine({ ...REPORT, outcome: 'alreadyThere', stepsDone: 0, stepsTotal: 0 })).toBe(
       'acme-eu already stands at v5.8.1579: nothing to do, checked.',
@@ -180,4 +191,5 @@ test.each([
   [1_234, '1.2 s'],
   [45_000, '45 s'],
   [125_000, '2 min 5 s'],
+  [7_500_000, '2 h 5 min'],
 ])('%i ms reads %s', (ms, text) => expect(durationText(ms)).toBe(text));

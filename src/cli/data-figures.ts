@@ -1,0 +1,71 @@
+import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
+import { decodeArrayFromPayloads } from '@temporalio/common/lib/internal-non-workflow/index.js';
+import type { DataBeat } from '../contract/activities.js';
+import type { DataProgress, StatusReport } from '../contract/messages.js';
+import type { Runs } from './runs.js';
+
+/** What a data migration under way tells of itself; before its first batch only what it is `doing`. */
+export type DataFigures = Pick<DataBeat, 'doing'> & Partial<DataBeat>;
+
+/** By the id of the pending activity. */
+export type FiguresByActivity = ReadonlyMap<string, DataFigures>;
+
+export interface ShownData extends DataProgress {
+  /** Null: nobody tells any yet. Left out: nobody was asked. */
+  readonly figures?: DataFigures | null;
+}
+
+/** A status as it is shown: the run's own answer, and the figures that only its activities know. */
+export type ShownStatus = Omit<StatusReport, 'data'> & { readonly data: readonly ShownData[] };
+
+export function withFigures(status: StatusReport, figures: FiguresByActivity): ShownStatus {
+  const data = status.data.map((each) => ({
+    ...each,
+    figures: each.running ? (figures.get(each.activityId) ?? null) : null,
+  }));
+  return { ...status, data };
+}
+
+type Pending = NonNullable<WorkflowExecutionDescription['raw']['pendingActivities']>[number];
+type Converter = Client['options']['loadedDataConverter'];
+
+export async function figuresIn(
+  { raw }: WorkflowExecutionDescription,
+  converter: Converter,
+): Promise<FiguresByActivity> {
+  const pending = raw.pendingActivities ?? [];
+  return new Map(
+    await Promise.all(pending.map(async (each) => [each.activityId ?? '', await figuresOf(each, converter)] as const)),
+  );
+}
+
+const SCHEDULED = 1; // PENDING_ACTIVITY_STATE_SCHEDULED
+
+/** A beat of the attempt before outlives it, so that the counts do not fall back to nothing while the next one is waited for. */
+async function figuresOf(activity: Pending, converter: Converter): Promise<DataFigures> {
+  const [beat] = await decodeArrayFromPayloads(converter, activity.heartbeatDetails?.payloads ?? null);
+  const told = isFigures(beat) ? beat : { doing: 'about to begin' };
+  if (activity.state !== SCHEDULED) return told;
+  const failure = activity.lastFailure?.applicationFailureInfo?.type ?? activity.lastFailure?.message ?? '';
+  const why = failure === '' ? '' : ` (the last one ended: ${failure})`;
+  return { ...told, doing: `attempt ${activity.attempt ?? 1} waits for its turn and for a worker${why}` };
+}
+
+function isFigures(beat: unknown): beat is DataFigures {
+  return typeof beat === 'object' && beat !== null && 'doing' in beat && typeof beat.doing === 'string';
+}
+
+const ASK_EVERY_MS = 1_000;
+
+/** Asks Temporal for the figures at most once a second, and only while a data migration runs. */
+export function createFigures(runs: Pick<Runs, 'figures'>, instance: string, now: () => number = Date.now) {
+  let known: FiguresByActivity = new Map();
+  let asked = -Infinity;
+  return async (status: StatusReport, signal?: AbortSignal): Promise<ShownStatus> => {
+    if (status.data.some(({ running }) => running) && now() - asked >= ASK_EVERY_MS) {
+      asked = now();
+      known = await runs.figures(instance, signal);
+    }
+    return withFigures(status, known);
+  };
+}
