@@ -166,10 +166,7 @@ async function tryBatch(
 const causeOf = (error: unknown) => (error instanceof MessageError ? error.cause : error);
 
 const RECORD_FAILURE = `-- pg-unwind data.record-failure
-insert into pgunwind.data_failure (run, leg, data, attempt, cursor, size, sqlstate, message, detail)
-select $1, $2, $3, $4, d.cursor, $5, $6, $7, $8
-  from pgunwind.data_step d
- where d.run = $1 and d.leg = $2 and d.id = $3`;
+select pgunwind.note_failure($1, $2, $3, $4, $5, $6, $7, $8)`;
 
 /** For people; a failure to record a failure must not hide it. */
 async function recordFailure({ session, order }: BatchSite, size: number, cause: unknown): Promise<void> {

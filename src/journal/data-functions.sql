@@ -45,6 +45,9 @@ begin
   values (p_run, p_leg, p_id, p ->> 'act', 'started', (p ->> 'attempt')::integer, p_token, pg_backend_pid())
   on conflict (run, leg, id) do update set attempt = excluded.attempt, token = excluded.token, pid = excluded.pid
   returning d.* into standing;
+  if standing.act in ('forward', 'reverse') then
+    perform pgunwind.ledger_data_begin(p_id, standing.act = 'reverse');
+  end if;
   return jsonb_build_object('batches', standing.batches, 'rows', standing.rows, 'firstProgress', standing.first_progress);
 end
 $$;
@@ -121,6 +124,32 @@ begin
   update pgunwind.data_step d
      set progress = p_progress, first_progress = coalesce(d.first_progress, p_progress)
    where d.run = p_run and d.leg = p_leg and d.id = p_id and d.state = 'started';
+  if found then
+    perform pgunwind.ledger_data_progress(p_id, p_progress);
+  end if;
+end
+$$;
+
+-- A failed batch, for people; and where the product looks for it.
+create or replace function pgunwind.note_failure(p_run uuid, p_leg integer, p_id text, p_attempt integer, p_size integer,
+                                                 p_sqlstate text, p_message text, p_detail text) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+  insert into pgunwind.data_failure (run, leg, data, attempt, cursor, size, sqlstate, message, detail)
+  select p_run, p_leg, p_id, p_attempt, d.cursor, p_size, p_sqlstate, p_message, p_detail
+    from pgunwind.data_step d
+   where d.run = p_run and d.leg = p_leg and d.id = p_id;
+  perform pgunwind.ledger_data_error(p_id, format('%s (SQLSTATE %s)', p_message, p_sqlstate));
+end
+$$;
+
+-- What a run that is over leaves behind: the product must not go on moving back what nobody wants moved back any more.
+create or replace function pgunwind.leave_data(p_run uuid) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+  perform pgunwind.ledger_data_end(d.id, d.progress)
+     from pgunwind.data_step d
+    where d.run = p_run and d.state = 'started' and d.act = 'reverse';
 end
 $$;
 
@@ -128,6 +157,7 @@ create or replace function pgunwind.end_data(p_run uuid, p_leg integer, p_id tex
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
   outcome jsonb;
+  moved boolean;
 begin
   perform pgunwind.hold_fence(p_token);
   update pgunwind.data_step d
@@ -136,9 +166,12 @@ begin
          result = jsonb_build_object('batches', d.batches, 'rows', d.rows, 'attempt', d.attempt, 'progress', p_progress,
            'tookMs', extract(epoch from clock_timestamp() - d.started_at) * 1000)
    where d.run = p_run and d.leg = p_leg and d.id = p_id and d.state = 'started'
-  returning d.result into outcome;
+  returning d.result, d.act in ('forward', 'reverse') into outcome, moved;
   if not found then
     raise exception 'data migration % of leg % is not begun', p_id, p_leg using errcode = 'UW006';
+  end if;
+  if moved then
+    perform pgunwind.ledger_data_end(p_id, p_progress);
   end if;
   return outcome;
 end

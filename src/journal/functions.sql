@@ -1,5 +1,5 @@
 -- pg-unwind journal.functions. What a step says to the database, in as few round trips as it can.
--- The ledger's functions (ledger_state, ledger_begin, ledger_end, ledger_applied, ledger_open) come from src/journal/ledgers.
+-- The ledger's functions (ledger_state, ledger_begin, ledger_end, ledger_applied, ledger_open, ledger_data_…) come from src/journal/ledgers.
 -- All of them are volatile except check(): in a volatile function each statement sees what was committed before it began,
 -- so that the look happens after the lock.
 
@@ -993,6 +993,7 @@ begin
   insert into pgunwind.issued (token, run) values (issued, p_run);
   update pgunwind.fence
      set token = issued, namespace = p_namespace, workflow_id = p_workflow_id, run = p_run, issued_at = clock_timestamp();
+  perform pgunwind.leave_data(r.run) from pgunwind.run r where r.ended_at is null and r.run <> p_run;
   update pgunwind.run r
      set ended_at = clock_timestamp(), state = 'superseded'
    where r.ended_at is null and r.run <> p_run;

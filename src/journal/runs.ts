@@ -88,9 +88,13 @@ export async function halfDone(
 }
 
 const END_RUN = `-- pg-unwind runs.end
-update pgunwind.run r
-   set ended_at = clock_timestamp(), state = $2
- where r.run = $1 and r.ended_at is null`;
+with ended as (
+  update pgunwind.run r
+     set ended_at = clock_timestamp(), state = $2
+   where r.run = $1 and r.ended_at is null
+  returning r.run
+)
+select pgunwind.leave_data(e.run) from ended e`;
 
 const SETTLE = `-- pg-unwind runs.settle
 select pgunwind.settle_steps()`;

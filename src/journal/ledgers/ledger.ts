@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg';
-import type { MigrationId } from '../../contract/catalog.js';
+import type { DataMigrationId, MigrationId } from '../../contract/catalog.js';
 
 /** A client, inside a transaction or not. Never a pool: what belongs together must meet one session. */
 export type Queryable = Pick<ClientBase, 'query'>;
@@ -58,11 +58,20 @@ export interface Ledger {
    *   row of a finished, successful attempt; else that running row becomes one. Another row is refused (55000).
    * - `ledger_applied() returns text[]`: the applied ids in the ledger's order; never null.
    * - `ledger_open() returns table (migration text, state text, started_at timestamptz)`: running or failed last attempts.
+   * - What the product notes of its data migrations; each does nothing where the product keeps no record of this one:
+   *   `ledger_data_begin(p_id text, p_reverse boolean)`, `ledger_data_progress(p_id text, p_progress double precision)`,
+   *   `ledger_data_end(p_id text, p_progress double precision)` (null: nobody asked), `ledger_data_error(p_id text, p_message text)`.
    *
    * The readers are `stable`: inside a stable function they share its snapshot, inside a volatile one each statement that
    * calls them looks afresh. In one statement with a lock they would look before it.
    */
   functionsSql(options: LedgerOptions): string;
+
+  /**
+   * How far the product itself says its data migrations are, from 0 to 1; empty where it keeps no record of them. One round trip,
+   * outside of a transaction. A record, not the data: it may be behind.
+   */
+  dataProgress(client: Queryable, options: LedgerOptions): Promise<ReadonlyMap<DataMigrationId, number>>;
 
   /** The product's own migration lock, as the two numbers of `pg_try_advisory_lock(int, int)`. */
   lockKey(options: LedgerOptions): { readonly classId: number; readonly objId: number };

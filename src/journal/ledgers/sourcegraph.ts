@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { dataFunctionsSql, readDataProgress } from './sourcegraph-data.js';
 import type { Ledger, LedgerAttempt, LedgerOptions, LedgerState } from './ledger.js';
 
 /**
@@ -28,7 +29,9 @@ export const sourcegraphLedger: Ledger = Object.freeze({
     await client.query(createLedger(options));
   },
 
-  functionsSql: ledgerFunctions,
+  functionsSql: (options) => [ledgerFunctions(options), dataFunctionsSql(options)].join('\n\n'),
+
+  dataProgress: readDataProgress,
 
   lockKey: (options) => ({ classId: fnv1(`${options.key}:migrations`) % MAX_INT32, objId: 0 }),
 } satisfies Ledger);
