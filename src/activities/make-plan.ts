@@ -5,13 +5,14 @@ import type { Plan } from '../contract/plan.js';
 import { dataSteps } from '../journal/data.js';
 import { storePlan } from '../journal/plans.js';
 import { closedLegs, doneSteps, insertRun, isApproved } from '../journal/runs.js';
-import { destructiveSteps } from '../plan/report.js';
 import type { InstanceDatabase } from '../step/database.js';
 import type { OpenInstance } from '../instance/instances.js';
+import { surveyData } from '../instance/data-survey.js';
 import { expectKnown, planFrom, surveyAll } from '../instance/planning.js';
 import { rememberFingerprint } from '../step/release-fingerprint.js';
 import type { Survey } from '../instance/survey.js';
 import type { ActivityDeps } from './deps.js';
+import { lossesOf, mayBeLost } from './plan-losses.js';
 
 /**
  * Reads every ledger and journal of the instance, computes the plan and stores it with its scripts in every journal; only then
@@ -111,8 +112,6 @@ async function newPlan(
   return plan;
 }
 
-const EXAMPLES = 10;
-
 async function summarize(
   instance: OpenInstance,
   plan: Plan,
@@ -130,7 +129,9 @@ async function summarize(
       })),
     ),
   );
-  const destructive = destructiveSteps(plan);
+  const passed = new Set(standing.flatMap(({ data }) => data.flatMap(({ id, done }) => (done ? [id] : []))));
+  const progress = await surveyData(instance, plan, surveys, { wanted: (step) => mayBeLost(step, passed) });
+  const losses = lossesOf(plan, passed, progress);
   const { options } = instance.config;
   const perDatabase = <T>(of: (database: (typeof standing)[number]) => T) =>
     Object.fromEntries(standing.map((each) => [each.database, of(each)]));
@@ -158,11 +159,8 @@ async function summarize(
             dataDone: perDatabase(({ data }) => data.filter((row) => row.leg === at && row.done).length),
           }),
     })),
-    destructiveSteps: destructive.length,
-    destructiveExamples: destructive.slice(0, EXAMPLES).map(({ database, step }) => {
-      const lost = step.destroys.filter(({ loss }) => loss === 'data').map(({ kind, object }) => `${kind} ${object}`);
-      return `${database} ${step.migration} ${step.name}: ${[...new Set(lost)].slice(0, 3).join(', ')}`.slice(0, 200);
-    }),
+    destructiveSteps: losses.count,
+    destructiveExamples: losses.examples,
     approved: standing.some(({ approved }) => approved),
     warnings: [
       ...Object.values(surveys).flatMap((survey) => survey.warnings),

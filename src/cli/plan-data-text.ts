@@ -1,6 +1,6 @@
 import type { DataMigrationId } from '../contract/catalog.js';
 import type { Plan, PlannedDataStep, PlannedLeg } from '../contract/plan.js';
-import { dataSteps, dataStepLabel, windowText } from '../plan/report.js';
+import { dataSteps, dataStepLabel, progressText, windowText } from '../plan/report.js';
 import { borderless } from './table.js';
 import type { Terminal } from './terminal.js';
 
@@ -28,7 +28,7 @@ export function dataTable(
     step.description,
     step.act === 'lose' ? colors.yellow(ACT_WORDS.lose) : ACT_WORDS[step.act],
     windowText(step),
-    progressText(progress?.[step.id]),
+    foundText(progress?.[step.id]),
     step.estimatedRows === null ? '' : `about ${step.estimatedRows.toLocaleString('en-US')}`,
   ]);
   return borderless(
@@ -37,12 +37,9 @@ export function dataTable(
   );
 }
 
-/** Never `0 %` where something is done, nor `100 %` where something is left. */
-function progressText(progress: number | null | undefined): string {
+function foundText(progress: number | null | undefined): string {
   if (progress === undefined) return '';
-  if (progress === null) return 'unknown';
-  if (progress > 0 && progress < 0.01) return '< 1 %';
-  return `${Math.floor(progress * 100)} %`;
+  return progress === null ? 'unknown' : progressText(progress);
 }
 
 /** What stays in a form that the target cannot read, or may: for the lines about consent. */

@@ -49,7 +49,7 @@ export interface PlanSummary {
   readonly toAliases: readonly string[];
   readonly databases: readonly DatabaseName[];
   readonly legs: readonly LegSummary[];
-  /** Steps that lose content; 0 needs no consent. */
+  /** Steps that lose content, and irreversible data migrations that have progressed, or may have; 0 needs no consent. */
   readonly destructiveSteps: number;
   /** The first ten, for people: `frontend 1771010057 drop_jobs: table jobs`. */
   readonly destructiveExamples: readonly string[];

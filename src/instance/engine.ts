@@ -1,9 +1,11 @@
 import type { Logger } from 'pino';
 import type { Config } from '../config/schema.js';
 import type { CheckVerdict } from '../contract/activities.js';
-import type { DatabaseName, DataMigrationId } from '../contract/catalog.js';
+import type { DatabaseName } from '../contract/catalog.js';
 import type { Direction, Plan } from '../contract/plan.js';
 import { checkIdle } from './check-idle.js';
+import { dataSteps } from '../plan/report.js';
+import { surveyData, type DataProgress } from './data-survey.js';
 import { createInstances } from './instances.js';
 import { planInstance } from './planning.js';
 
@@ -13,8 +15,8 @@ export interface PlannedView {
   /** Not a leg is to be carried out; a plan that only moves data has legs. */
   readonly alreadyThere: boolean;
   readonly warnings: readonly string[];
-  /** Of the plan's data migrations, from 0 to 1; null where it cannot be asked for. Left out where nobody asked. */
-  readonly progress?: Readonly<Record<DataMigrationId, number | null>>;
+  /** Of the plan's data migrations, from 0 to 1; null where it cannot be asked for. Left out where it has none. */
+  readonly progress?: DataProgress;
 }
 
 /** What can be asked of an instance without Temporal; reads only. */
@@ -28,12 +30,15 @@ export function createEngine({ config, env }: { config: Config; log?: Logger; en
   const instances = createInstances({ config, ...(env === undefined ? {} : { env }) });
   return {
     async plan({ instance, to, direction }) {
-      const { plan, surveys } = await planInstance(instances.open(instance), { to, direction, from: null });
+      const opened = instances.open(instance);
+      const { plan, surveys } = await planInstance(opened, { to, direction, from: null });
       const warnings = [
         ...Object.values(surveys).flatMap((survey) => survey.warnings),
         ...plan.warnings.map(({ text }) => text),
       ];
-      return { plan, alreadyThere: plan.legs.length === 0, warnings };
+      const alreadyThere = plan.legs.length === 0;
+      if (dataSteps(plan).length === 0) return { plan, alreadyThere, warnings };
+      return { plan, alreadyThere, warnings, progress: await surveyData(opened, plan, surveys) };
     },
     async check({ instance }) {
       const opened = instances.open(instance);

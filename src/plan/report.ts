@@ -65,6 +65,11 @@ export function dataStepLabel(step: Pick<PlannedDataStep, 'id' | 'database' | 'd
   return `${step.database} data migration ${step.id} (${step.description})`;
 }
 
+/** In whole percents. Never `0 %` where something is done, nor `100 %` where something is left. */
+export function progressText(progress: number): string {
+  return progress > 0 && progress < 0.01 ? '< 1 %' : `${Math.floor(progress * 100)} %`;
+}
+
 /** `introduced v2.0.0, deprecated v4.0.0`: the releases on whose schema a data migration can run. */
 export function windowText(window: Pick<PlannedDataStep, 'introduced' | 'deprecated'>): string {
   return `introduced ${window.introduced}, ${window.deprecated === null ? 'never deprecated' : `deprecated ${window.deprecated}`}`;

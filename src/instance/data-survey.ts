@@ -1,0 +1,129 @@
+import type pg from 'pg';
+import type { OpenCatalog } from '../catalog/store.js';
+import type { DatabaseName, DataMigrationId } from '../contract/catalog.js';
+import type { Plan, PlannedDataStep } from '../contract/plan.js';
+import { readLedgers } from '../plan/applied.js';
+import { dataSteps } from '../plan/report.js';
+import { windowHolds } from '../plan/standing-window.js';
+import { sqlstateOf } from '../postgres/sqlstate.js';
+import { limited } from '../postgres/within.js';
+import type { InstanceDatabase } from '../step/database.js';
+import type { OpenInstance } from './instances.js';
+import type { Survey } from './survey.js';
+
+/** From 0 to 1; null: nobody knows. */
+export type DataProgress = Readonly<Record<DataMigrationId, number | null>>;
+
+export interface DataSurveyLimits {
+  /** One query. Milliseconds. */
+  readonly queryMs: number;
+  /** All queries of one database together: a plan must not wait for twenty tables to be counted. */
+  readonly databaseMs: number;
+}
+
+export const DATA_SURVEY: DataSurveyLimits = { queryMs: 10_000, databaseMs: 40_000 };
+
+/**
+ * How far the data migrations of a plan are, as their data says: asked of the schema that stands, where that lies in their window.
+ * Of the others, and of handlers that are no SQL, what the product has noted itself, where it notes it. Reads only, and never
+ * fails: what cannot be known in time is null.
+ */
+export async function surveyData(
+  instance: OpenInstance,
+  plan: Plan,
+  surveys: Readonly<Record<DatabaseName, Survey>>,
+  {
+    wanted = () => true,
+    limits = DATA_SURVEY,
+  }: { wanted?: (step: PlannedDataStep) => boolean; limits?: DataSurveyLimits } = {},
+): Promise<DataProgress> {
+  const steps = dataSteps(plan).flatMap(({ step }) => (wanted(step) ? [step] : []));
+  if (steps.length === 0) return {};
+  const texts = await textsToAsk(instance, surveys, steps);
+  const noted: Record<DataMigrationId, number> = {};
+  const asked: Record<DataMigrationId, number | null> = {};
+  await Promise.all(
+    instance.databases.map(async (database) => {
+      Object.assign(noted, await notedBy(database));
+      const own = [...texts].filter(([{ database: name }]) => name === database.name);
+      Object.assign(asked, await askAll(database, own, limits));
+    }),
+  );
+  return Object.fromEntries(steps.map(({ id }) => [id, asked[id] ?? noted[id] ?? null]));
+}
+
+/** The progress queries that fit the schema which stands. */
+async function textsToAsk(
+  instance: OpenInstance,
+  surveys: Readonly<Record<DatabaseName, Survey>>,
+  steps: readonly PlannedDataStep[],
+): Promise<ReadonlyMap<PlannedDataStep, string>> {
+  const texts = new Map<PlannedDataStep, string>();
+  // A run that goes on has its plan from the journal: this catalog may be older, or not be there at all.
+  const opened = await instance.catalog().catch(() => null);
+  const applied = opened === null ? null : appliedSets(opened, surveys);
+  if (opened === null || applied === null) return texts;
+  for (const step of steps) {
+    if (step.handler.kind !== 'sql') continue;
+    try {
+      if (windowHolds(opened.catalog, applied, step)) texts.set(step, await opened.readScript(step.handler.progress));
+    } catch {
+      // this catalog knows less than the plan
+    }
+  }
+  return texts;
+}
+
+function appliedSets({ catalog }: OpenCatalog, surveys: Readonly<Record<DatabaseName, Survey>>) {
+  try {
+    const databases = catalog.databases.filter(({ name }) => surveys[name] !== undefined);
+    const states = Object.fromEntries(Object.values(surveys).map(({ database, state }) => [database, state]));
+    return new Map([...readLedgers(databases, states)].map(([database, { ids }]) => [database, ids]));
+  } catch {
+    return null;
+  }
+}
+
+async function notedBy(database: InstanceDatabase): Promise<Readonly<Record<DataMigrationId, number>>> {
+  const read = database.sessions.withSession(({ client }) =>
+    database.ledger.dataProgress(client, database.ledgerOptions),
+  );
+  return Object.fromEntries(await read.catch(() => new Map<DataMigrationId, number>()));
+}
+
+/** One after another: counting a table is work enough for a server that the product still uses. */
+async function askAll(
+  database: InstanceDatabase,
+  texts: readonly (readonly [PlannedDataStep, string])[],
+  { queryMs, databaseMs }: DataSurveyLimits,
+): Promise<Record<DataMigrationId, number | null>> {
+  const answers: Record<DataMigrationId, number | null> = {};
+  const until = performance.now() + databaseMs;
+  for (const [{ id }, text] of texts) {
+    const left = Math.min(queryMs, until - performance.now());
+    if (left <= 0) break;
+    answers[id] = await database.sessions.withSession(({ client }) => askOne(client, text, left)).catch(() => null);
+  }
+  return answers;
+}
+
+/** The server's answer that it takes too long comes first; the limit of our own is for one that says nothing. */
+const ANSWER_MS = 2_000;
+
+async function askOne(client: pg.ClientBase, text: string, ms: number): Promise<number | null> {
+  await client.query(`begin read only; set local statement_timeout = ${Math.ceil(ms)}`);
+  try {
+    const { rows } = await client.query<Record<string, unknown>>(limited(ms + ANSWER_MS, text));
+    return rows.length === 1 ? shareOf(Object.values(rows[0] ?? {})[0]) : null;
+  } catch (error) {
+    if (sqlstateOf(error) === null) throw error; // the session is lost with it
+    return null;
+  } finally {
+    await client.query(limited(ANSWER_MS, 'rollback')).catch(() => undefined);
+  }
+}
+
+function shareOf(value: unknown): number | null {
+  const share = typeof value === 'string' && value !== '' ? Number(value) : value;
+  return typeof share === 'number' && share >= 0 && share <= 1 ? share : null;
+}
