@@ -3,6 +3,8 @@ import { Context } from '@temporalio/activity';
 import type { Activities, DataBeat, DataOutcome } from '../contract/activities.js';
 import { leaveData } from '../data/leave-data.js';
 import { runData } from '../data/run-data.js';
+import type { DataOptions } from '../config/schema.js';
+import type { DataLimits } from '../data/order.js';
 import type { ActivityDeps } from './deps.js';
 
 const HEARTBEAT_MS = 1_000;
@@ -13,7 +15,8 @@ export function createRunDataMigration({ instances, plans, log }: ActivityDeps):
     const { instance, run, plan, leg, id, token } = input;
     const context = Context.current();
     const { cancellationSignal: signal } = context;
-    const database = instances.open(instance).database(input.database);
+    const opened = instances.open(instance);
+    const database = opened.database(input.database);
     let last: DataBeat | { doing: string } = { doing: 'reading the journal' };
     const beat = () => context.heartbeat(last);
     const ticker = setInterval(beat, HEARTBEAT_MS);
@@ -27,6 +30,7 @@ export function createRunDataMigration({ instances, plans, log }: ActivityDeps):
         },
         pause: (ms: number) => pause(ms, undefined, { signal }),
         signal,
+        limits: limitsOf(opened.config.options.data),
       };
       const outcome =
         step.act === 'leave' || step.act === 'lose' || queries === null
@@ -40,6 +44,16 @@ export function createRunDataMigration({ instances, plans, log }: ActivityDeps):
     } finally {
       clearInterval(ticker);
     }
+  };
+}
+
+function limitsOf({ batchTargetMs, firstBatchRows, mostBatchRows, ...same }: DataOptions): Partial<DataLimits> {
+  // A first batch that is larger than any later one may be would be the one that hurts.
+  return {
+    ...same,
+    targetMs: batchTargetMs,
+    firstRows: Math.min(firstBatchRows, mostBatchRows),
+    mostRows: mostBatchRows,
   };
 }
 

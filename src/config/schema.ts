@@ -59,6 +59,24 @@ const productSchema = z.strictObject({
     .refine((databases) => Object.keys(databases).length > 0, 'a product has at least one database'),
 });
 
+const rows = z.number().int().min(1).max(10_000_000);
+
+/** How data migrations are carried out: as fast as the server bears, and no faster. */
+const dataOptionsSchema = z.strictObject({
+  /** What a batch should take: the next one is as much larger or smaller. */
+  batchTargetMs: z.number().int().min(1).max(600_000).default(500),
+  firstBatchRows: rows.default(1_000),
+  mostBatchRows: rows.default(50_000),
+  /** Batches that say they did something while the data does not move: then the run parks. */
+  stallBatches: z.number().int().min(1).max(1_000_000).default(50),
+  /** Batches wait while a standby replays further behind; null: nobody looks. */
+  maxReplicationLagSeconds: z.number().min(0).max(86_400).nullable().default(null),
+  /** Batches wait while this query, asked of the database that they work on, gives more than `limit`; null: nobody asks. */
+  maxLoad: z.strictObject({ query: text, limit: z.number() }).nullable().default(null),
+  /** Sessions that wait for the locks of a batch make the next ones smaller, with a pause before each. */
+  pauseWhenLocksWait: z.boolean().default(true),
+});
+
 const optionsSchema = z.strictObject({
   /**
    * How long a step waits for a lock before it gives way to those behind it and tries again; 0 waits for ever. Longer than the
@@ -77,6 +95,7 @@ const optionsSchema = z.strictObject({
   heartbeatTimeoutSeconds: z.number().int().min(5).max(3_600).default(10),
   /** Attempts at a failure that a repeat can cure, before the run parks; null: for ever. */
   maximumAttempts: z.number().int().min(1).nullable().default(null),
+  data: dataOptionsSchema.prefault({}),
 });
 
 const instanceSchema = z.strictObject({
@@ -107,6 +126,7 @@ export type TemporalSettings = z.infer<typeof temporalSchema>;
 export type WorkerSettings = z.infer<typeof workerSchema>;
 export type ProductConfig = z.infer<typeof productSchema>;
 export type InstanceConfig = z.infer<typeof instanceSchema>;
+export type DataOptions = z.infer<typeof dataOptionsSchema>;
 export type InstanceOptions = z.infer<typeof optionsSchema>;
 
 export interface Config extends ConfigContent {

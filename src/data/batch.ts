@@ -15,6 +15,8 @@ export interface Batch {
   readonly cursor: string | null;
   readonly rows: number;
   readonly tookMs: number;
+  /** Sessions that waited for its locks at its end. */
+  readonly waiting: number;
 }
 
 export interface BatchSite {
@@ -48,11 +50,13 @@ export async function runBatch(site: BatchSite, size: number): Promise<Batch> {
   const { rows, cursor } = batchAnswer(order, answer, size);
   // Nothing done and nowhere to go on: the next pass begins at the beginning.
   const next = rows === 0 && cursor === from ? null : cursor;
-  await sendMessage(
+  const cursorText = next === null ? 'null' : literal(next);
+  const ended = await sendMessage(
     session.client,
-    `select pgunwind.end_batch(${place}, ${next === null ? 'null' : literal(next)}, ${rows}); commit;`,
+    `select pgunwind.end_batch(${place}, ${cursorText}, ${rows}), pgunwind.waiting_behind() as pgu_waiting; commit;`,
   );
-  return { from, cursor: next, rows, tookMs: performance.now() - began };
+  const waiting = columnOf<number>(ended, 'pgu_waiting') ?? 0;
+  return { from, cursor: next, rows, waiting, tookMs: performance.now() - began };
 }
 
 /** How far the data is: 0 is the older releases' form, 1 the newer ones'. */

@@ -37,6 +37,17 @@ export interface DataLimits {
   readonly triesPerBatch: number;
   /** Share of the time that may go into asking the data how far it is. */
   readonly progressShare: number;
+  /** A standby that replays more than this behind lets the batches wait; null: nobody asks. */
+  readonly maxReplicationLagSeconds: number | null;
+  /** A query of the operator's on this database, which gives a number; above `limit` the batches wait. */
+  readonly maxLoad: MaxLoad | null;
+  /** Sessions that queue behind a batch's locks make the next ones smaller, with a pause before each. */
+  readonly pauseWhenLocksWait: boolean;
+}
+
+export interface MaxLoad {
+  readonly query: string;
+  readonly limit: number;
 }
 
 export const DATA_LIMITS: DataLimits = {
@@ -46,6 +57,9 @@ export const DATA_LIMITS: DataLimits = {
   stallBatches: 50,
   triesPerBatch: 5,
   progressShare: 0.05,
+  maxReplicationLagSeconds: null,
+  maxLoad: null,
+  pauseWhenLocksWait: true,
 };
 
 export interface DataContext {

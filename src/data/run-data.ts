@@ -8,6 +8,7 @@ import { askProgress, askVerify, runBatch, type Batch, type BatchSite } from './
 import { answerOf, beginData, letGo, type Begun } from './begin.js';
 import { createMeter, nextSize, type Meter } from './meter.js';
 import { endData } from './end.js';
+import { createThrottle } from './throttle.js';
 import { DATA_LIMITS, type DataContext, type DataLimits, type DataOrder } from './order.js';
 
 // What an attempt at a data migration promises. As for a step (step/apply.ts): one writer, a repeat costs nothing, a zombie commits
@@ -62,6 +63,7 @@ async function carryOut(
 ): Promise<number> {
   const { order } = site;
   const target = order.act === 'forward' ? 1 : 0;
+  const throttle = createThrottle(site, context, limits);
   const asker = createAsker(site, meter, limits.progressShare);
   let progress = await asker.ask();
   let size = limits.firstRows;
@@ -69,10 +71,11 @@ async function carryOut(
   let passRows = 0;
   while (progress !== target) {
     context.signal.throwIfAborted();
+    await throttle.pass();
     const batch = await tryBatch(site, context, limits, size);
     meter.batch(batch.rows);
     passRows += batch.rows;
-    size = nextSize(batch.size, batch.tookMs, limits);
+    size = await throttle.yieldLocks(batch, batch.size, nextSize(batch.size, batch.tookMs, limits));
     setSize(size);
     site.doing('moving rows');
     unmoved += batch.rows > 0 ? 1 : SKIPPING;

@@ -1,12 +1,10 @@
-import type pg from 'pg';
 import type { OpenCatalog } from '../catalog/store.js';
 import type { DatabaseName, DataMigrationId } from '../contract/catalog.js';
 import type { Plan, PlannedDataStep } from '../contract/plan.js';
 import { readLedgers } from '../plan/applied.js';
 import { dataSteps } from '../plan/report.js';
 import { windowHolds } from '../plan/standing-window.js';
-import { sqlstateOf } from '../postgres/sqlstate.js';
-import { limited } from '../postgres/within.js';
+import { askValue } from '../postgres/ask-value.js';
 import type { InstanceDatabase } from '../step/database.js';
 import type { OpenInstance } from './instances.js';
 import type { Survey } from './survey.js';
@@ -102,25 +100,11 @@ async function askAll(
   for (const [{ id }, text] of texts) {
     const left = Math.min(queryMs, until - performance.now());
     if (left <= 0) break;
-    answers[id] = await database.sessions.withSession(({ client }) => askOne(client, text, left)).catch(() => null);
+    answers[id] = await database.sessions
+      .withSession(async ({ client }) => shareOf(await askValue(client, text, left)))
+      .catch(() => null);
   }
   return answers;
-}
-
-/** The server's answer that it takes too long comes first; the limit of our own is for one that says nothing. */
-const ANSWER_MS = 2_000;
-
-async function askOne(client: pg.ClientBase, text: string, ms: number): Promise<number | null> {
-  await client.query(`begin read only; set local statement_timeout = ${Math.ceil(ms)}`);
-  try {
-    const { rows } = await client.query<Record<string, unknown>>(limited(ms + ANSWER_MS, text));
-    return rows.length === 1 ? shareOf(Object.values(rows[0] ?? {})[0]) : null;
-  } catch (error) {
-    if (sqlstateOf(error) === null) throw error; // the session is lost with it
-    return null;
-  } finally {
-    await client.query(limited(ANSWER_MS, 'rollback')).catch(() => undefined);
-  }
 }
 
 function shareOf(value: unknown): number | null {

@@ -96,6 +96,15 @@ begin
 end
 $$;
 
+-- How many sessions wait for a lock that this transaction holds. Asked before the commit, when it holds all of them.
+create or replace function pgunwind.waiting_behind() returns integer
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    select count(distinct l.pid) from pg_locks l where not l.granted and pg_backend_pid() = any (pg_blocking_pids(l.pid)));
+end
+$$;
+
 -- For a handler of the product's own, inside the transaction of its batch, which it makes exactly once: refuses a handler whose claim is
 -- over (UW005), and a batch that begins where another has begun already (UW008: its transaction must roll back).
 create or replace function pgunwind.batch_done(p_token uuid, p_id text, p_from text, p_cursor text, p_rows bigint) returns void

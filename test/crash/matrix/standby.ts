@@ -1,7 +1,8 @@
-import { appendFile, chmod, chown, cp, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../../src/postgres/embedded.js';
+import type { EmbeddedPostgres } from '../../../src/postgres/embedded.js';
+import { startStandby } from '../../support/standby.js';
 import { until } from '../../support/until.js';
 import { openBench, queryAt, SERVER_SETTINGS, type Bench } from './bench.js';
 import type { RowDefinition } from './define.js';
@@ -30,31 +31,6 @@ async function benchWithPrimary(): Promise<Bench> {
   };
 }
 
-/** A cold copy of the primary that streams from it: there is no pg_basebackup among the embedded binaries. */
-async function startStandby(primary: EmbeddedPostgres): Promise<EmbeddedPostgres> {
-  const to = path.join(folder, 'standby');
-  await primary.halt();
-  await cp(path.join(folder, 'primary'), to, { recursive: true, preserveTimestamps: true });
-  await ownAlike(path.join(folder, 'primary'), to);
-  await primary.start();
-  const cluster = path.join(to, 'cluster');
-  const { port, password } = primary;
-  await appendFile(
-    path.join(cluster, 'postgresql.auto.conf'),
-    `primary_conninfo = 'host=127.0.0.1 port=${port} user=postgres password=${password}'\n`,
-  );
-  await writeFile(path.join(cluster, 'standby.signal'), '');
-  return startEmbeddedPostgres({ dataDir: to, settings: SERVER_SETTINGS });
-}
-
-/** As root the server runs as another user, whom a copy does not belong to by itself. */
-async function ownAlike(from: string, to: string): Promise<void> {
-  if (process.getuid?.() !== 0) return;
-  const { uid, gid } = await stat(path.join(from, 'cluster'));
-  for (const entry of await readdir(to, { recursive: true })) await chown(path.join(to, entry), uid, gid);
-  await chown(to, uid, gid);
-}
-
 let atTheStart: readonly Hold[] = [];
 
 /**
@@ -66,7 +42,7 @@ export const standbyRow: RowDefinition = {
   spares: true, // of the opaque step nothing is left on the standby, not even that it began
   ownPostgres: benchWithPrimary,
   async prepare({ bench }) {
-    standby = await startStandby(bench.postgres);
+    standby = await startStandby(bench.postgres, path.join(folder, 'standby'), SERVER_SETTINGS);
     const primary = bench.postgres.superuserUrl;
     await until(
       async () => (await queryAt(primary, `select 1 from pg_stat_replication where state = 'streaming'`)).length > 0,

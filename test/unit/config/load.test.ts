@@ -60,7 +60,25 @@ describe('a configuration', () => {
       statementTimeoutMs: 0,
       blockers: 'wait',
       verify: 'final',
+      data: { batchTargetMs: 500, maxReplicationLagSeconds: null, maxLoad: null, pauseWhenLocksWait: true },
     });
+  });
+
+  test('has a load for data migrations with both its query and its limit, or none', () => {
+    const problems = problemsOf(`
+products:
+  shop: { catalog: ./c, ledger: { kind: sourcegraph }, databases: { frontend: { ledgerKey: x } } }
+instances:
+  acme:
+    product: shop
+    databases: { frontend: { url: { env: A } } }
+    options: { data: { maxLoad: { query: select 1 }, mostBatchRow: 5 } }
+`);
+    expect(problems.map(({ path: at }) => at).sort()).toEqual([
+      'instances.acme.options.data.maxLoad.limit',
+      'instances.acme.options.data.mostBatchRow',
+    ]);
+    expect(problems.at(-1)?.message).toContain('did you mean "mostBatchRows"');
   });
 
   test('may be empty', () => {
