@@ -9,6 +9,7 @@ import type { InstanceDatabase } from '../step/database.js';
 import type { OpenInstance } from '../instance/instances.js';
 import { surveyData } from '../instance/data-survey.js';
 import { expectKnown, planFrom, surveyAll } from '../instance/planning.js';
+import { stopsOf } from '../plan/stops.js';
 import { rememberFingerprint } from '../step/release-fingerprint.js';
 import type { Survey } from '../instance/survey.js';
 import type { ActivityDeps } from './deps.js';
@@ -37,7 +38,12 @@ export function createMakePlan({ instances, plans, searchAttributes }: ActivityD
         ? await newPlan(instance, input, surveys)
         : await plans.plan(instance.databases[0] as InstanceDatabase, open.plan);
     const run = open?.run ?? input.run;
-    return summarize(instance, plan, surveys, { run, resumed: open !== null, searchAttributes });
+    return summarize(instance, plan, surveys, {
+      run,
+      resumed: open !== null,
+      searchAttributes,
+      stops: stopsOf(plan, input.via),
+    });
   };
 }
 
@@ -72,6 +78,7 @@ async function newPlan(
   surveys: Readonly<Record<string, Survey>>,
 ): Promise<Plan> {
   const { plan } = await planFrom(instance, input, surveys);
+  stopsOf(plan, input.via); // refused before anything is written
   const { readScript, catalog } = await instance.catalog();
   const stored = async (sha256: string) => {
     const body = await readScript(sha256);
@@ -116,7 +123,12 @@ async function summarize(
   instance: OpenInstance,
   plan: Plan,
   surveys: Readonly<Record<string, Survey>>,
-  { run, resumed, searchAttributes }: { run: string; resumed: boolean; searchAttributes: boolean },
+  {
+    run,
+    resumed,
+    searchAttributes,
+    stops,
+  }: { run: string; resumed: boolean; searchAttributes: boolean; stops: readonly number[] },
 ): Promise<PlanSummary> {
   const standing = await Promise.all(
     instance.databases.map((database) =>
@@ -145,6 +157,7 @@ async function summarize(
     to: plan.to.release,
     toAliases: plan.to.aliases,
     databases: plan.databases,
+    ...(stops.length === 0 ? {} : { stops }),
     legs: plan.legs.map((leg, at) => ({
       release: leg.release,
       steps: perDatabase(({ database }) => leg.steps[database]?.length ?? 0),

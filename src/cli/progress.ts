@@ -9,6 +9,8 @@ const STATE_WORDS: Readonly<Record<RunState, string>> = {
   awaitingApproval: 'waits for consent',
   running: 'running',
   needsOperator: 'needs an operator',
+  paused: 'paused',
+  atStop: 'waits for the application',
   verifying: 'verifying',
   completed: 'completed',
   aborted: 'aborted',
@@ -21,7 +23,7 @@ export function stateText(state: RunState): string {
 
 /** The run goes no further until a person says something. */
 export function waitsForPerson(status: ShownStatus): boolean {
-  return status.state === 'needsOperator' || status.state === 'awaitingApproval';
+  return ['needsOperator', 'awaitingApproval', 'paused', 'atStop'].includes(status.state);
 }
 
 /** `leg 3/19 → v6.4.0`; empty while there is no plan. */
@@ -50,7 +52,7 @@ export function progressBlock(status: ShownStatus, terminal: Terminal, elapsedMs
 function paintState(state: RunState, colors: Terminal['colors']): string {
   const text = stateText(state);
   if (state === 'completed') return colors.green(text);
-  return state === 'needsOperator' || state === 'awaitingApproval' ? colors.yellow(text) : text;
+  return ['needsOperator', 'awaitingApproval', 'paused', 'atStop'].includes(state) ? colors.yellow(text) : text;
 }
 
 function stepsText(status: ShownStatus): string {
@@ -92,6 +94,17 @@ export function waitingLines(status: ShownStatus, colors: Terminal['colors']): s
       `  pg-unwind plan ${status.instance} --to ${status.to}${status.direction === 'up' ? ' --up' : ''}`,
       'Consent to exactly this plan, or give up:',
       `  pg-unwind approve ${status.instance} --plan ${status.plan ?? '<plan id>'}`,
+      `  pg-unwind abort ${status.instance}`,
+    ];
+  }
+  if (status.state === 'paused' || status.state === 'atStop') {
+    const what = status.state === 'paused' ? 'is paused' : `waits at ${status.release ?? 'a release'}`;
+    const command = status.state === 'paused' ? 'resume' : 'continue';
+    return [
+      '',
+      colors.yellow(`${status.instance} ${what}`),
+      ...(status.waitingFor === null ? [] : [`It waits for ${status.waitingFor}.`]),
+      `  pg-unwind ${command} ${status.instance}`,
       `  pg-unwind abort ${status.instance}`,
     ];
   }

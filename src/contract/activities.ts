@@ -1,6 +1,7 @@
 import type { BlockerPolicy, EndedSession } from './blockers.js';
 import type { DatabaseName, DataMigrationId, MigrationId } from './catalog.js';
 import type { DirtyReason, DirtyWarning } from './dirty.js';
+import type { Via } from './input.js';
 import type { Direction, PlanId } from './plan.js';
 import type { Execution } from './script.js';
 
@@ -21,6 +22,8 @@ export interface MakePlanInput {
   /** Guard: the run fails unless the instance stands exactly at this release. */
   readonly from: string | null;
   readonly owner: Owner;
+  /** Where the run shall wait on its way. */
+  readonly via?: Via;
   /** uuid for a new run; an open run of the same owner, direction and target goes on under its own id instead. */
   readonly run: string;
 }
@@ -49,6 +52,8 @@ export interface PlanSummary {
   readonly toAliases: readonly string[];
   readonly databases: readonly DatabaseName[];
   readonly legs: readonly LegSummary[];
+  /** Legs (0-based) behind which the run waits for `continue`; left out where there are none. */
+  readonly stops?: readonly number[];
   /** Steps that lose content, and irreversible data migrations that have progressed, or may have; 0 needs no consent. */
   readonly destructiveSteps: number;
   /** The first ten, for people: `frontend 1771010057 drop_jobs: table jobs`. */

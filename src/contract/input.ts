@@ -22,10 +22,13 @@ export const unwindInputSchema = z.strictObject({
   takeOver: z.boolean().optional(),
   /** What may be done about sessions in the way of a step, in place of the instance's `options.blockers`. */
   blockers: z.enum(BLOCKER_POLICIES).optional(),
+  /** Releases on the way at which the run waits for `continue`, so that the application can follow. */
+  via: z.union([z.enum(['every-release', 'every-minor']), z.array(name).min(1).max(500)]).optional(),
   /** Who starts the run, for the journal. */
   by: name.optional(),
 });
 
+export type Via = NonNullable<z.infer<typeof unwindInputSchema>['via']>;
 export type UnwindInput = z.infer<typeof unwindInputSchema>;
 
 /**

@@ -5,18 +5,36 @@ import type { Direction, PlanId } from './plan.js';
 
 /** Names of the messages of an instance's workflow; the definitions with their handlers are in src/workflows. */
 export const QueryName = { status: 'status' } as const;
-export const UpdateName = { approve: 'approve', retryStep: 'retryStep', abort: 'abort' } as const;
+export const UpdateName = {
+  approve: 'approve',
+  retryStep: 'retryStep',
+  pause: 'pause',
+  resume: 'resume',
+  continue: 'continue',
+  abort: 'abort',
+} as const;
 
 /**
  * - `planning`: reading ledgers, computing and storing the plan.
  * - `awaitingApproval`: the plan destroys; waits for `approve` with its id.
  * - `running`: steps are being carried out.
  * - `needsOperator`: parked; `parked` says what was found and which updates go on.
+ * - `paused`: by an operator; what runs ends first, nothing begins before `resume`.
+ * - `atStop`: at a release that `via` names; waits for `continue`.
  * - `verifying`: a leg's release is being recorded and verified.
  * - `completed`, `aborted`, `cancelled`: the end.
  */
 export type RunState =
-  'planning' | 'awaitingApproval' | 'running' | 'needsOperator' | 'verifying' | 'completed' | 'aborted' | 'cancelled';
+  | 'planning'
+  | 'awaitingApproval'
+  | 'running'
+  | 'needsOperator'
+  | 'paused'
+  | 'atStop'
+  | 'verifying'
+  | 'completed'
+  | 'aborted'
+  | 'cancelled';
 
 /** Why a database (or the whole run) waits for a person. */
 export interface Parked {
@@ -93,6 +111,23 @@ export interface ApproveInput {
 export interface RetryStepInput {
   /** Needed only when several databases are parked. */
   readonly database?: DatabaseName;
+  readonly by?: string;
+  readonly why?: string;
+}
+
+export interface PauseInput {
+  readonly by?: string;
+  readonly why?: string;
+}
+
+export interface ResumeInput {
+  readonly by?: string;
+  readonly why?: string;
+}
+
+export interface ContinueInput {
+  /** Guard: the release at which the run is believed to wait. */
+  readonly release?: string;
   readonly by?: string;
   readonly why?: string;
 }

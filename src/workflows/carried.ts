@@ -17,6 +17,9 @@ export interface Carried {
   /** Databases that wait for a person go on waiting: no claim, no step. */
   readonly parked: readonly Parked[];
   readonly timelines: Readonly<Record<DatabaseName, number>>;
+  /** Left out where nobody has paused it, or no stop was passed. */
+  readonly paused?: Decision;
+  readonly stopsPassed?: number;
   readonly decisions: readonly Decision[];
   readonly warnings: readonly (readonly [key: string, text: string])[];
   readonly drift: Readonly<Record<DatabaseName, readonly string[]>>;

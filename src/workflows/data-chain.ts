@@ -4,6 +4,7 @@ import { FailureType } from '../contract/errors.js';
 import { dataActivityId, dataSummary } from '../contract/ids.js';
 import type { PlanId } from '../contract/plan.js';
 import { during, settledByHand, Stuck } from './failures.js';
+import { unlessPaused, untilResumed } from './holding.js';
 import { untilDone } from './parking.js';
 import { isStopping, type Run, unlessAborted } from './run.js';
 
@@ -21,9 +22,14 @@ export async function moveData(
 ): Promise<'moved' | 'stopped' | 'behind'> {
   const { progress } = run;
   const steps = progress.data.get(database) ?? [];
-  for (const [at, step] of steps.entries()) {
-    if (step.done) continue;
+  for (let at = 0; at < steps.length;) {
+    const step = steps[at] as DataStepRef;
+    if (step.done) {
+      at += 1;
+      continue;
+    }
     if (isStopping(run)) return 'stopped';
+    if (progress.paused && !(await untilResumed(run, [database]))) return 'stopped';
     progress.moving.set(database, step);
     run.show();
     const outcome = await untilDone(run, { database, data: step, claims: [database] }, () =>
@@ -35,7 +41,9 @@ export async function moveData(
     ).finally(() => progress.moving.delete(database));
     if (outcome === undefined) return 'stopped';
     if (outcome === 'behind') return 'behind';
-    steps[at] = { ...step, done: true };
+    if (outcome === 'paused') continue; // the same again, where its last batch ended
+    at += 1;
+    steps[at - 1] = { ...step, done: true };
     const { dataDone } = progress.legs[leg] ?? {};
     if (dataDone) dataDone[database] = (dataDone[database] ?? 0) + 1;
     run.show();
@@ -43,31 +51,29 @@ export async function moveData(
   return 'moved';
 }
 
-/** An abort or a cancellation ends it between two batches; what they have done is durable, and the next run goes on there. */
+/** A pause, an abort or a cancellation ends it between two batches; what they have done is durable, and the next run goes on there. */
 async function move(
   run: Run,
   plan: PlanId,
   leg: number,
   database: DatabaseName,
   { id, act, description }: DataStepRef,
-): Promise<DataOutcome> {
+): Promise<DataOutcome | 'paused'> {
   const { progress, proxies } = run;
-  const outcome: Partial<DataOutcome> | null = await during('data', () =>
-    unlessAborted(run, () =>
-      proxies.runDataMigration(
-        { activityId: dataActivityId(database, id, act), summary: dataSummary(database, id, act, description) },
-        {
-          instance: progress.input.instance,
-          run: progress.run,
-          plan,
-          leg,
-          database,
-          id,
-          token: progress.tokens.get(database) ?? '',
-        },
-      ),
-    ),
+  const input = {
+    instance: progress.input.instance,
+    run: progress.run,
+    plan,
+    leg,
+    database,
+    id,
+    token: progress.tokens.get(database) ?? '',
+  };
+  const label = { activityId: dataActivityId(database, id, act), summary: dataSummary(database, id, act, description) };
+  const outcome: Partial<DataOutcome> | 'paused' | null = await unlessPaused(run, () =>
+    during('data', () => unlessAborted(run, () => proxies.runDataMigration(label, input))),
   );
+  if (outcome === 'paused') return outcome;
   if (typeof outcome?.how !== 'string' || typeof outcome.rows !== 'number') {
     throw settledByHand('data', 'completed, with a result that is not one of ours,');
   }

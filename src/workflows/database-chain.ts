@@ -4,6 +4,7 @@ import { FailureType } from '../contract/errors.js';
 import { stepActivityId, stepSummary } from '../contract/ids.js';
 import type { PlanId } from '../contract/plan.js';
 import { during, settledByHand, Stuck } from './failures.js';
+import { untilResumed } from './holding.js';
 import { untilDone } from './parking.js';
 import { noteCheck, warn } from './progress.js';
 import { isStopping, type Run, unlessAborted } from './run.js';
@@ -28,6 +29,7 @@ export async function unwindDatabase(
       continue;
     }
     if (isStopping(run)) return;
+    if (progress.paused && !(await untilResumed(run, [database]))) return;
     progress.current.set(database, step);
     // The check is part of what is tried again: whatever parked a step may have changed the database.
     const outcome = await untilDone(run, { database, step, claims: [database] }, async () => {
@@ -55,6 +57,7 @@ export async function unwindDatabase(
     run.show();
   }
   progress.current.delete(database);
+  if (progress.paused) await untilResumed(run, [database]);
 }
 
 /**

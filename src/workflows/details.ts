@@ -75,6 +75,8 @@ function nextCommands(progress: Progress): string[] {
   if (state === 'awaitingApproval' && progress.plan) {
     commands.push(update(progress, UpdateName.approve, { plan: progress.plan.plan }));
   }
+  if (state === 'paused') commands.push(update(progress, UpdateName.resume, {}));
+  if (state === 'atStop') commands.push(update(progress, UpdateName.continue, {}));
   const over = state === 'completed' || state === 'aborted' || state === 'cancelled';
   if (!over && !progress.aborting && !progress.ending) commands.push(update(progress, UpdateName.abort, {}));
   if (commands.length === 0) return [];

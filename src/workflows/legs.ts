@@ -3,6 +3,7 @@ import type { DatabaseName } from '../contract/catalog.js';
 import { FailureType } from '../contract/errors.js';
 import { expectClean, unwindDatabase } from './database-chain.js';
 import { during, Stuck } from './failures.js';
+import { passStop, untilResumed } from './holding.js';
 import { untilDone, wholeInstance } from './parking.js';
 import { moveData } from './data-chain.js';
 import { type LegProgress, type Progress, seqAfterAll, sum, warn } from './progress.js';
@@ -16,6 +17,8 @@ export async function unwindLegs(run: Run, plan: PlanSummary): Promise<boolean> 
   const { progress } = run;
   for (let index = progress.verified; index < progress.legs.length; index++) {
     if (isStopping(run)) return false;
+    if (index > 0 && !(await passStop(run, plan, index - 1))) return false;
+    if (progress.paused && !(await untilResumed(run, plan.databases))) return false;
     const leg = progress.legs[index];
     if (!leg) return false;
     progress.leg = index;
@@ -25,6 +28,7 @@ export async function unwindLegs(run: Run, plan: PlanSummary): Promise<boolean> 
       const reached = await reachBoundary(run, plan, index, leg, !behind);
       if (!reached) return false;
       if (leg.closed) break;
+      if (progress.paused && !(await untilResumed(run, plan.databases))) return false;
       progress.phase = reached === 'behind' ? 'running' : 'verifying';
       run.show();
       const recorded = reached === 'behind' ? reached : await recordRelease(run, plan, index, leg, !behind);

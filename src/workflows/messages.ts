@@ -1,18 +1,28 @@
-import { ApplicationFailure, defineQuery, defineUpdate, isCancellation, setHandler } from '@temporalio/workflow';
-import { z } from 'zod';
-import { FailureType } from '../contract/errors.js';
+import { defineQuery, defineUpdate, isCancellation, setHandler } from '@temporalio/workflow';
 import {
   type AbortInput,
   type ApproveInput,
+  type ContinueInput,
   type Decision,
+  type PauseInput,
   QueryName,
+  type ResumeInput,
   type RetryStepInput,
   type StatusReport,
   UpdateName,
 } from '../contract/messages.js';
 import { recordConsent, recordDecision } from './decisions.js';
 import { during, Stuck } from './failures.js';
-import { now, type Progress, stateOf } from './progress.js';
+import { now } from './progress.js';
+import {
+  refuse,
+  refuseAbort,
+  refuseApprove,
+  refuseContinue,
+  refusePause,
+  refuseResume,
+  refuseRetryStep,
+} from './refusals.js';
 import type { Run } from './run.js';
 import { statusOf } from './status.js';
 
@@ -20,12 +30,10 @@ export const statusQuery = defineQuery<StatusReport>(QueryName.status);
 // The argument may be missing: the Web UI and the command line send none unless told to.
 export const approveUpdate = defineUpdate<StatusReport, [ApproveInput | undefined]>(UpdateName.approve);
 export const retryStepUpdate = defineUpdate<StatusReport, [RetryStepInput | undefined]>(UpdateName.retryStep);
+export const pauseUpdate = defineUpdate<StatusReport, [PauseInput | undefined]>(UpdateName.pause);
+export const resumeUpdate = defineUpdate<StatusReport, [ResumeInput | undefined]>(UpdateName.resume);
+export const continueUpdate = defineUpdate<StatusReport, [ContinueInput | undefined]>(UpdateName.continue);
 export const abortUpdate = defineUpdate<StatusReport, [AbortInput | undefined]>(UpdateName.abort);
-
-const who = { by: z.string().max(200).optional(), why: z.string().max(2000).optional() };
-const approveSchema = z.strictObject({ plan: z.string(), ...who });
-const retryStepSchema = z.strictObject({ database: z.string().optional(), ...who });
-const abortSchema = z.strictObject(who);
 
 /** Before anything is awaited: an update may come with the very first task. */
 export function acceptMessages(run: Run): void {
@@ -75,6 +83,51 @@ export function acceptMessages(run: Run): void {
   );
 
   setHandler(
+    pauseUpdate,
+    async (input) => {
+      const decision = decide(UpdateName.pause, input);
+      progress.paused = decision;
+      run.movable.forEach((scope) => scope.cancel());
+      run.show();
+      await recordDecision(run, decision, {});
+      return statusOf(progress);
+    },
+    {
+      description: 'Begin nothing more: a running script ends, a data migration stops between two batches.',
+      validator: (input) => refusePause(progress, input),
+    },
+  );
+
+  setHandler(
+    resumeUpdate,
+    async (input) => {
+      progress.paused = null;
+      run.show();
+      await recordDecision(run, decide(UpdateName.resume, input), {});
+      return statusOf(progress);
+    },
+    {
+      description: 'Go on with a paused run, beginning with a check.',
+      validator: (input) => refuseResume(progress, input),
+    },
+  );
+
+  setHandler(
+    continueUpdate,
+    async (input) => {
+      const leg = progress.atStop ?? 0; // the validator saw one
+      progress.stopsPassed = leg + 1;
+      run.show();
+      await recordDecision(run, decide(UpdateName.continue, input), { release: progress.legs[leg]?.release ?? null });
+      return statusOf(progress);
+    },
+    {
+      description: 'Leave the release at which the run waits, now that the application has followed.',
+      validator: (input) => refuseContinue(progress, input),
+    },
+  );
+
+  setHandler(
     abortUpdate,
     async (input) => {
       progress.aborting = true;
@@ -89,63 +142,4 @@ export function acceptMessages(run: Run): void {
       validator: (input) => refuseAbort(progress, input),
     },
   );
-}
-
-// Validators are synchronous, because the SDK never awaits their answer; what they throw is all that the sender sees.
-
-function refuseApprove(progress: Progress, input: unknown): void {
-  const { plan } = progress;
-  const state = stateOf(progress);
-  if (!plan || state !== 'awaitingApproval' || progress.aborting) {
-    refuse(`Nothing waits for approval: the run is in the state "${state}"${progress.aborting ? ' and ends' : ''}.`);
-  }
-  const example = `{"plan":"${plan.plan}"}`;
-  const given = parse(approveSchema, input ?? {}, UpdateName.approve, example);
-  if (given.plan !== plan.plan) {
-    refuse(
-      `This run waits for consent to the plan ${plan.plan}, not to "${given.plan}". Nothing was approved. ` +
-        `Look at what it destroys, then send "${UpdateName.approve}" with ${example}.`,
-    );
-  }
-}
-
-function refuseRetryStep(progress: Progress, input: unknown): void {
-  const { database } = parse(retryStepSchema, input ?? {}, UpdateName.retryStep, '{} or {"database":"<name>"}');
-  const parked = [...progress.parked.keys()].toSorted();
-  if (parked.length === 0) {
-    refuse(`Nothing is parked, so there is nothing to retry: the run is in the state "${stateOf(progress)}".`);
-  }
-  const named = parked.filter((name) => name !== '').map((name) => `{"database":"${name}"}`);
-  if (database === undefined && parked.length > 1) {
-    refuse(`Several databases are parked. Say which one goes on: ${named.join(' or ')}.`);
-  }
-  if (database !== undefined && !progress.parked.has(database)) {
-    refuse(
-      named.length === 0
-        ? `"${database}" is not parked: the whole instance is. Send "${UpdateName.retryStep}" without a database.`
-        : `"${database}" is not parked. Parked: ${named.join(', ')}.`,
-    );
-  }
-}
-
-function refuseAbort(progress: Progress, input: unknown): void {
-  parse(abortSchema, input ?? {}, UpdateName.abort, '{} or {"by":"<who>","why":"<reason>"}');
-  const over = progress.phase === 'completed' || progress.phase === 'aborted' || progress.phase === 'cancelled';
-  if (over || (progress.ending && progress.parked.size === 0)) refuse('The run has already ended.');
-  if (progress.aborting) refuse('The run is already being aborted; it ends when the running steps have ended.');
-}
-
-function parse<T>(schema: z.ZodType<T>, input: unknown, update: string, example: string): T {
-  const parsed = schema.safeParse(input);
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map((issue) =>
-    issue.path.length > 0 ? `"${issue.path.join('.')}": ${issue.message}` : issue.message,
-  );
-  return refuse(
-    `"${update}" takes ${example}, optionally with "by" and "why": ${problems.join('; ')}. Nothing was done.`,
-  );
-}
-
-function refuse(message: string, type: string = FailureType.InvalidInput): never {
-  throw ApplicationFailure.create({ type, message, nonRetryable: true });
 }

@@ -25,6 +25,7 @@ export async function makePlan(run: Run): Promise<PlanSummary | undefined> {
     from: input.from ?? null,
     owner,
     run: progress.run,
+    ...(input.via === undefined ? {} : { via: input.via }),
   };
   const plan = await untilDone(run, { database: null, claims: [] }, async () => {
     try {

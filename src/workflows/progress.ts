@@ -22,8 +22,8 @@ export interface Progress {
   readonly owner: Owner;
   /** A new uuid, until the journal names an open run that this one goes on with. */
   run: string;
-  /** The state but for `needsOperator`, which follows from `parked`. */
-  phase: Exclude<RunState, 'needsOperator'>;
+  /** The state but for `needsOperator` and `paused`, which follow from `parked` and `paused`. */
+  phase: Exclude<RunState, 'needsOperator' | 'paused'>;
   plan: PlanSummary | null;
   legs: readonly LegProgress[];
   /** 0-based; null before the first. */
@@ -34,6 +34,12 @@ export interface Progress {
   /** Until the first claim has succeeded: later ones must not take from whoever took over from us. */
   takeOver: boolean;
   aborting: boolean;
+  /** Asked for by an operator, until `resume`. */
+  paused: Decision | null;
+  /** The leg behind which the run waits for `continue`. */
+  atStop: number | null;
+  /** Stops behind legs below this one have been passed. */
+  stopsPassed: number;
   /** Nothing but the record of the end is left. */
   ending: boolean;
   /** One chain met an error of ours: the others stop before their next step. */
@@ -75,6 +81,9 @@ export function startProgress(direction: Direction, input: UnwindInput, carried:
     approved: carried?.approved ?? false,
     takeOver: carried?.takeOver ?? input.takeOver ?? false,
     aborting: false,
+    paused: carried?.paused ?? null,
+    atStop: null,
+    stopsPassed: carried?.stopsPassed ?? 0,
     ending: false,
     broken: false,
     tokens: new Map(Object.entries(carried?.tokens ?? {})),
@@ -132,6 +141,8 @@ export function carriedOf(progress: Progress, plan: PlanSummary): Carried {
     tokens: Object.fromEntries(progress.tokens),
     parked: [...progress.parked.values()],
     timelines: Object.fromEntries(progress.timelines),
+    ...(progress.paused ? { paused: progress.paused } : {}),
+    ...(progress.stopsPassed > 0 ? { stopsPassed: progress.stopsPassed } : {}),
     decisions: progress.decisions,
     warnings: [...progress.warnings],
     drift: Object.fromEntries(progress.drift),
@@ -140,7 +151,9 @@ export function carriedOf(progress: Progress, plan: PlanSummary): Carried {
 
 export function stateOf(progress: Progress): RunState {
   const over = progress.phase === 'completed' || progress.phase === 'aborted' || progress.phase === 'cancelled';
-  return progress.parked.size > 0 && !over ? 'needsOperator' : progress.phase;
+  if (over) return progress.phase;
+  if (progress.parked.size > 0) return 'needsOperator';
+  return progress.paused && !progress.aborting ? 'paused' : progress.phase;
 }
 
 export function sum(counts: Readonly<Record<string, number>>): number {

@@ -11,6 +11,8 @@ export interface Run {
   readonly show: () => void;
   /** Work that an abort need not wait for. */
   readonly interruptible: Set<CancellationScope>;
+  /** Work that a pause interrupts too. */
+  readonly movable: Set<CancellationScope>;
 }
 
 export function createRun(progress: Progress): Run {
@@ -19,6 +21,7 @@ export function createRun(progress: Progress): Run {
     proxies: createProxies(progress.plan?.options),
     show: createShow(progress),
     interruptible: new Set(),
+    movable: new Set(),
   };
 }
 
@@ -47,7 +50,7 @@ export async function unlessAborted<T>({ progress, interruptible }: Run, work: (
 export async function yieldClaims(
   run: Run,
   databases: readonly DatabaseName[],
-  why: 'parked' | 'ended',
+  why: 'parked' | 'paused' | 'ended',
 ): Promise<void> {
   const { progress, proxies } = run;
   const tokens: Record<DatabaseName, string> = {};

@@ -60,6 +60,13 @@ function waitingFor(progress: Progress): string | null {
     );
     return `the update "retryStep" or "abort" for ${places.join(', ')}`;
   }
+  if (state === 'paused') {
+    const running = progress.tokens.size > 0;
+    return `the update "resume" or "abort"${running ? '; what is running ends first' : ''}`;
+  }
+  if (state === 'atStop' && progress.atStop !== null) {
+    return `the update "continue" or "abort": all databases stand at ${progress.legs[progress.atStop]?.release}, and the application can follow`;
+  }
   if (state === 'awaitingApproval' && plan) {
     const consented = progress.input.acceptDataLoss;
     return (

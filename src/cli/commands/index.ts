@@ -9,7 +9,7 @@ import { setupCommand } from './setup.js';
 import { downgradeCommand, upgradeCommand } from './start.js';
 import { statusCommand } from './status.js';
 import { temporalCommand } from './temporal.js';
-import { abortCommand, approveCommand, retryCommand } from './updates.js';
+import { abortCommand, approveCommand, continueCommand, pauseCommand, resumeCommand, retryCommand } from './updates.js';
 import { workerCommand } from './worker.js';
 
 /** Every command, in the order of the help: the catalog, a downgrade, while it runs, what serves it. */
@@ -23,6 +23,9 @@ export const COMMANDS: readonly CommandSpec[] = [
   statusCommand,
   approveCommand,
   retryCommand,
+  pauseCommand,
+  resumeCommand,
+  continueCommand,
   abortCommand,
   workerCommand,
   setupCommand,

@@ -21,6 +21,10 @@ import { operatorName } from './updates.js';
 const OPTIONS: readonly OptionSpec[] = [
   { flags: '--to <release>', description: 'the release to end at', required: true },
   { flags: '--from <release>', description: 'guard: fail unless the instance stands exactly there' },
+  {
+    flags: '--via <releases>',
+    description: 'wait on the way for "continue": every-release, every-minor, or labels with commas between',
+  },
   { flags: '--accept-data-loss <plan>', description: 'consent beforehand to what exactly this plan destroys (its id)' },
   { flags: '--take-over', description: "take the databases over from another workflow's open run" },
   {
@@ -66,6 +70,7 @@ async function start(invocation: Invocation, type: WorkflowType): Promise<number
     to: requiredOption(options, 'to'),
     by: operatorName(invocation),
     ...given('from', stringOption(options, 'from')),
+    ...via(stringOption(options, 'via')),
     ...given('acceptDataLoss', stringOption(options, 'acceptDataLoss')),
     ...given('blockers', stringOption(options, 'blockers')),
     ...(switchOption(options, 'takeOver') ? { takeOver: true } : {}),
@@ -121,6 +126,12 @@ async function warnWithoutWorker(runs: Runs, { terminal }: Invocation): Promise<
     `warning: no worker polls the task queue "${runs.taskQueue}" in the namespace "${runs.namespace}". ` +
       `The run is stored and begins as soon as one does: "pg-unwind worker".`,
   );
+}
+
+/** `every-release` and `every-minor` are words; everything else is a list of labels. */
+function via(text: string | undefined): { via?: string | readonly string[] } {
+  if (text === undefined) return {};
+  return { via: text.startsWith('every-') ? text : text.split(',').map((label) => label.trim()) };
 }
 
 function given(name: string, value: string | undefined): Record<string, string> {

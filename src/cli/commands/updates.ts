@@ -40,6 +40,40 @@ export const retryCommand: CommandSpec = {
     send(invocation, UpdateName.retryStep, optional('database', stringOption(invocation.options, 'database'))),
 };
 
+export const pauseCommand: CommandSpec = {
+  name: 'pause',
+  args: '<instance>',
+  summary: 'Let a run begin nothing more: a running script ends, a data migration stops between two batches.',
+  options: WHO,
+  examples: ['pause acme-eu --why "the disk is filling up"'],
+  json: true,
+  run: (invocation) => send(invocation, UpdateName.pause, {}),
+};
+
+export const resumeCommand: CommandSpec = {
+  name: 'resume',
+  args: '<instance>',
+  summary: 'Go on with a paused run, beginning with a check.',
+  options: WHO,
+  examples: ['resume acme-eu'],
+  json: true,
+  run: (invocation) => send(invocation, UpdateName.resume, {}),
+};
+
+export const continueCommand: CommandSpec = {
+  name: 'continue',
+  args: '<instance>',
+  summary: 'Let a run leave the release at which it waits ("--via"), now that the application has followed.',
+  options: [
+    { flags: '--release <release>', description: 'guard: the release at which it is believed to wait' },
+    ...WHO,
+  ],
+  examples: ['continue acme-eu --release v5.9.0'],
+  json: true,
+  run: (invocation) =>
+    send(invocation, UpdateName.continue, optional('release', stringOption(invocation.options, 'release'))),
+};
+
 export const abortCommand: CommandSpec = {
   name: 'abort',
   args: '<instance>',

@@ -1,0 +1,103 @@
+import { ApplicationFailure } from '@temporalio/workflow';
+import { z } from 'zod';
+import { FailureType } from '../contract/errors.js';
+import { UpdateName } from '../contract/messages.js';
+import { type Progress, stateOf } from './progress.js';
+
+const who = { by: z.string().max(200).optional(), why: z.string().max(2000).optional() };
+const approveSchema = z.strictObject({ plan: z.string(), ...who });
+const retryStepSchema = z.strictObject({ database: z.string().optional(), ...who });
+const whoSchema = z.strictObject(who);
+const continueSchema = z.strictObject({ release: z.string().optional(), ...who });
+
+const WHO_EXAMPLE = '{} or {"by":"<who>","why":"<reason>"}';
+
+// Validators are synchronous, because the SDK never awaits their answer; what they throw is all that the sender sees.
+
+export function refuseApprove(progress: Progress, input: unknown): void {
+  const { plan } = progress;
+  const state = stateOf(progress);
+  if (!plan || progress.phase !== 'awaitingApproval' || progress.aborting) {
+    refuse(`Nothing waits for approval: the run is in the state "${state}"${progress.aborting ? ' and ends' : ''}.`);
+  }
+  const example = `{"plan":"${plan.plan}"}`;
+  const given = parse(approveSchema, input ?? {}, UpdateName.approve, example);
+  if (given.plan !== plan.plan) {
+    refuse(
+      `This run waits for consent to the plan ${plan.plan}, not to "${given.plan}". Nothing was approved. ` +
+        `Look at what it destroys, then send "${UpdateName.approve}" with ${example}.`,
+    );
+  }
+}
+
+export function refuseRetryStep(progress: Progress, input: unknown): void {
+  const { database } = parse(retryStepSchema, input ?? {}, UpdateName.retryStep, '{} or {"database":"<name>"}');
+  const parked = [...progress.parked.keys()].toSorted();
+  if (parked.length === 0) {
+    refuse(`Nothing is parked, so there is nothing to retry: the run is in the state "${stateOf(progress)}".`);
+  }
+  const named = parked.filter((name) => name !== '').map((name) => `{"database":"${name}"}`);
+  if (database === undefined && parked.length > 1) {
+    refuse(`Several databases are parked. Say which one goes on: ${named.join(' or ')}.`);
+  }
+  if (database !== undefined && !progress.parked.has(database)) {
+    refuse(
+      named.length === 0
+        ? `"${database}" is not parked: the whole instance is. Send "${UpdateName.retryStep}" without a database.`
+        : `"${database}" is not parked. Parked: ${named.join(', ')}.`,
+    );
+  }
+}
+
+export function refuseAbort(progress: Progress, input: unknown): void {
+  parse(whoSchema, input ?? {}, UpdateName.abort, WHO_EXAMPLE);
+  const over = progress.phase === 'completed' || progress.phase === 'aborted' || progress.phase === 'cancelled';
+  if (over || (progress.ending && progress.parked.size === 0)) refuse('The run has already ended.');
+  if (progress.aborting) refuse('The run is already being aborted; it ends when the running steps have ended.');
+}
+
+export function refusePause(progress: Progress, input: unknown): void {
+  parse(whoSchema, input ?? {}, UpdateName.pause, WHO_EXAMPLE);
+  refuseWhenOver(progress);
+  if (progress.paused) refuse(`The run is paused already, since ${progress.paused.at}. "resume" goes on.`);
+}
+
+export function refuseResume(progress: Progress, input: unknown): void {
+  parse(whoSchema, input ?? {}, UpdateName.resume, WHO_EXAMPLE);
+  refuseWhenOver(progress);
+  if (!progress.paused) refuse(`The run is not paused: it is in the state "${stateOf(progress)}".`);
+}
+
+export function refuseContinue(progress: Progress, input: unknown): void {
+  const { release } = parse(continueSchema, input ?? {}, UpdateName.continue, '{} or {"release":"<label>"}');
+  refuseWhenOver(progress);
+  const { atStop, stopsPassed } = progress;
+  if (atStop === null || stopsPassed > atStop) {
+    refuse(`The run does not wait at a release: it is in the state "${stateOf(progress)}".`);
+  }
+  const standing = progress.legs[atStop]?.release;
+  if (release !== undefined && release !== standing) {
+    refuse(`The run waits at ${standing}, not at "${release}". Nothing was done.`);
+  }
+}
+
+function refuseWhenOver(progress: Progress): void {
+  const over = progress.phase === 'completed' || progress.phase === 'aborted' || progress.phase === 'cancelled';
+  if (over || progress.ending) refuse('The run has already ended.');
+  if (progress.aborting) refuse('The run is being aborted; it ends when the running steps have ended.');
+}
+
+function parse<T>(schema: z.ZodType<T>, input: unknown, update: string, example: string): T {
+  const parsed = schema.safeParse(input);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map((issue) =>
+    issue.path.length > 0 ? `"${issue.path.join('.')}": ${issue.message}` : issue.message,
+  );
+  return refuse(
+    `"${update}" takes ${example}, optionally with "by" and "why": ${problems.join('; ')}. Nothing was done.`,
+  );
+}
+
+export function refuse(message: string, type: string = FailureType.InvalidInput): never {
+  throw ApplicationFailure.create({ type, message, nonRetryable: true });
+}
