@@ -6,13 +6,16 @@ import { behind } from '../step/fence.js';
 import { checkDatabase, verdictFrom } from '../step/dirty-check.js';
 import type { InstanceDatabase } from '../step/database.js';
 import { compareWithKnown } from '../step/release-fingerprint.js';
+import { dataAtRelease } from './data-at-release.js';
 import type { ActivityDeps } from './deps.js';
 
 /**
  * After a leg: the check that the next step would meet, in every database; and, if asked or if the instance wants it at every
- * release, the schema against what this database showed at the same applied set before.
+ * release, the schema against what this database showed at the same applied set before. Where the
+ * product has data migrations, also whether each is where the release wants it.
  */
-export function createVerifyRelease({ instances, plans, verdicts, log }: ActivityDeps): Activities['verifyRelease'] {
+export function createVerifyRelease(deps: ActivityDeps): Activities['verifyRelease'] {
+  const { instances, plans, verdicts, log } = deps;
   return async ({ instance, run, plan: planId, leg: at, fingerprint }) => {
     const { databases, config } = instances.open(instance);
     const plan = await plans.plan(databases[0] as InstanceDatabase, planId);
@@ -35,7 +38,10 @@ export function createVerifyRelease({ instances, plans, verdicts, log }: Activit
                 compareWithKnown(database, session, run, release, setHash),
               )
             : [];
-        return { database: database.name, reasons: verdictFrom(raw, database.name).reasons, drift };
+        const { reasons } = verdictFrom(raw, database.name);
+        const rests = done.size === next - 1 && reasons.length === 0;
+        const data = rests ? await dataAtRelease(deps, { instance, run, plan, leg: at }, database) : [];
+        return { database: database.name, reasons: [...reasons, ...data], drift };
       }),
     );
     for (const { database, drift } of answers) {

@@ -13,7 +13,8 @@ export type DirtyCode =
   | 'lockHeld' // someone holds the product's migration lock
   | 'indexBuildRunning' // someone builds an index
   | 'wrongServer' // another cluster, database or an older timeline
-  | 'standby'; // the server is in recovery: reads work, steps cannot
+  | 'standby' // the server is in recovery: reads work, steps cannot
+  | 'dataNotAtEnd'; // at this release a data migration must be at one of its ends, and is not
 
 export interface DirtyReason {
   readonly code: DirtyCode;

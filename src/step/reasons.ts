@@ -185,7 +185,33 @@ const WORDS: Record<DirtyCode, Words> = {
       remedy: 'Point the connection reference at the primary, then send the update "retryStep".',
     };
   },
+  dataNotAtEnd(data) {
+    const all = data as readonly DataNotAtEnd[];
+    const recorded = all.some((each) => each.recorded);
+    return {
+      evidence: all.map(describeNotAtEnd).join('; '),
+      remedy:
+        'Something has made rows of the other form (the application of another release?): stop it. Then abort this run and start again: the ' +
+        `new plan carries such a data migration to its end first; or put the rows right by hand, ${RETRY}.` +
+        (recorded ? " Where only the product's own record is wrong, correct it." : ''),
+    };
+  },
 };
+
+/** A data migration that is not where the release wants it. */
+export interface DataNotAtEnd {
+  readonly id: string;
+  readonly description: string;
+  readonly expected: 0 | 1;
+  readonly found: number;
+  /** What the product has noted, and not what the data says. */
+  readonly recorded: boolean;
+}
+
+function describeNotAtEnd({ id, description, expected, found, recorded }: DataNotAtEnd): string {
+  const where = recorded ? "stands at %s in the product's own record" : 'is at %s';
+  return `data migration ${id} (${description}) ${where.replace('%s', String(found))} and must be at ${expected} here`;
+}
 
 const WARNINGS: Record<DirtyWarningCode, (data: number | null) => string> = {
   otherSessions: (n) => `${n} other sessions are connected: stop the services of the product during a downgrade`,

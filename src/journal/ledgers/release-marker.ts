@@ -43,6 +43,24 @@ export async function readReleaseMarker(client: Queryable, options: MarkerOption
   }
 }
 
+/** The version that the instance was born with; null where the product does not say. One round trip, outside of a transaction. */
+export async function readFirstVersion(client: Queryable, options: MarkerOptions): Promise<string | null> {
+  const text = `-- pg-unwind release-marker.first-version
+select v.first_version as first
+  from ${tableOf(options)} as v
+ where v.service = $1`;
+  try {
+    const { rows } = await client.query<{ first: string | null }>(text, [options.service]);
+    return rows[0]?.first ?? null;
+  } catch (error) {
+    if (error instanceof pg.DatabaseError && (error.code === UNDEFINED_TABLE || error.code === UNDEFINED_COLUMN))
+      return null;
+    throw error;
+  }
+}
+
+/** Young tables have no `first_version`. */
+const UNDEFINED_COLUMN = '42703';
 const UNDEFINED_TABLE = '42P01';
 
 function readMarker(options: MarkerOptions): { text: string } {

@@ -1,0 +1,121 @@
+import { compareVersions, parseVersion } from '../catalog/version.js';
+import type { CatalogDataMigration, DataMigrationId } from '../contract/catalog.js';
+import type { DirtyReason } from '../contract/dirty.js';
+import type { Plan, PlannedDataStep } from '../contract/plan.js';
+import type { OpenInstance } from '../instance/instances.js';
+import { dataSteps as readDataSteps } from '../journal/data.js';
+import { readFirstVersion } from '../journal/ledgers/release-marker.js';
+import { closedLegs } from '../journal/runs.js';
+import { expectedProgress } from '../plan/data-expected.js';
+import { dataSteps } from '../plan/report.js';
+import { askValue } from '../postgres/ask-value.js';
+import type { InstanceDatabase } from '../step/database.js';
+import { reasonOf, type DataNotAtEnd } from '../step/reasons.js';
+import type { ActivityDeps } from './deps.js';
+
+/** One progress query. The runner has asked it a moment ago; what takes longer now is passed over, and said. */
+const QUERY_MS = 60_000;
+/** All of them in one database: the activity has five minutes (workflows/proxies.ts). */
+const ALL_MS = 180_000;
+
+/**
+ * Is every data migration where it must be at the release of this leg? Those that the leg has moved are asked of their data once
+ * more, when nobody may have made new rows; of the others the product's own record is read, where it keeps one.
+ */
+export async function dataAtRelease(
+  { instances, plans, log }: Pick<ActivityDeps, 'instances' | 'plans' | 'log'>,
+  { instance, run, plan, leg }: { instance: string; run: string; plan: Plan; leg: number },
+  database: InstanceDatabase,
+): Promise<readonly DirtyReason[]> {
+  const opened = instances.open(instance);
+  if (await isPassed(database, run, leg)) return [];
+  const moved = movedIn(plan, leg, database);
+  const found: DataNotAtEnd[] = [];
+  const until = performance.now() + ALL_MS;
+  for (const step of moved) {
+    const expected = step.act === 'forward' ? 1 : 0;
+    const { queries } = await plans.data(database, plan.id, leg, step.id);
+    if (queries === null) continue;
+    const progress = await ask(database, queries.progress, Math.min(QUERY_MS, until - performance.now()));
+    if (progress === null) {
+      log.warn(
+        { instance, database: database.name, data: step.id },
+        `${database.name} data migration ${step.id}: its progress cannot be asked`,
+      );
+    } else if (progress !== expected) {
+      found.push({ id: step.id, description: step.description, expected, found: progress, recorded: false });
+    }
+  }
+  const asked = new Set(moved.map(({ id }) => id));
+  found.push(...(await recordedElsewhere(opened, plan, leg, database, asked)));
+  return found.length === 0 ? [] : [reasonOf({ code: 'dataNotAtEnd', data: found }, database.name)];
+}
+
+/** A reset makes a workflow verify again what it has left behind: the data is that of a later release by then. */
+function isPassed({ sessions }: InstanceDatabase, run: string, leg: number): Promise<boolean> {
+  return sessions.withSession(async ({ client }) => {
+    const closed = await closedLegs(client, run);
+    const begun = await readDataSteps(client, run);
+    return [...closed, ...begun.map((step) => step.leg)].some((each) => each > leg);
+  });
+}
+
+function movedIn(plan: Plan, leg: number, { name }: InstanceDatabase): readonly PlannedDataStep[] {
+  const runs = ({ act }: PlannedDataStep) => act === 'forward' || act === 'reverse';
+  return (plan.legs[leg]?.data ?? []).filter((step) => step.database === name && runs(step));
+}
+
+async function ask({ sessions }: InstanceDatabase, text: string, ms: number): Promise<number | null> {
+  if (ms <= 0) return null;
+  const value = await sessions.withSession(({ client }) => askValue(client, text, ms)).catch(() => null);
+  const share = typeof value === 'string' && value !== '' ? Number(value) : value;
+  return typeof share === 'number' && share >= 0 && share <= 1 ? share : null;
+}
+
+async function recordedElsewhere(
+  opened: OpenInstance,
+  plan: Plan,
+  leg: number,
+  database: InstanceDatabase,
+  asked: ReadonlySet<DataMigrationId>,
+): Promise<readonly DataNotAtEnd[]> {
+  // The plan comes from the journal: this worker's catalog may be older, or not be there.
+  const catalog = await opened.catalog().then(
+    (open) => open.catalog,
+    () => null,
+  );
+  // What a handler of the product's own has moved, only that handler knows.
+  const unknowable = new Set(
+    dataSteps(plan).flatMap(({ step }) => (step.handler.kind === 'activity' ? [step.id] : [])),
+  );
+  const own = (catalog?.dataMigrations ?? []).filter(
+    ({ id, database: name }) => name === database.name && !asked.has(id) && !unknowable.has(id),
+  );
+  if (catalog === null || own.length === 0) return [];
+  const { recorded, firstVersion } = await database.sessions.withSession(async ({ client }) => ({
+    recorded: await database.ledger.dataProgress(client, database.ledgerOptions),
+    firstVersion: database.marker === null ? null : await readFirstVersion(client, database.marker),
+  }));
+  const release = plan.legs[leg]?.release ?? plan.to.release;
+  return own.flatMap((migration) => {
+    const found = recorded.get(migration.id);
+    const expected = found === undefined ? null : expectedAt(migration);
+    if (found === undefined || expected === null || found === expected) return [];
+    if (expected === 1 && !wasBornBefore(migration, firstVersion)) return [];
+    return [{ id: migration.id, description: migration.description, expected, found, recorded: true }];
+  });
+
+  function expectedAt(migration: CatalogDataMigration): 0 | 1 | null {
+    try {
+      return expectedProgress(catalog as NonNullable<typeof catalog>, plan.databases, release, migration);
+    } catch {
+      return null; // an older catalog does not know the release
+    }
+  }
+}
+
+/** An instance that was born in the newer form never ran it, and its record may say anything. */
+function wasBornBefore({ deprecated }: CatalogDataMigration, firstVersion: string | null): boolean {
+  const [first, end] = [firstVersion, deprecated].map((text) => (text === null ? null : parseVersion(text)));
+  return first != null && end != null && compareVersions(first, end) < 0;
+}
