@@ -43,14 +43,14 @@ export function crashMatrixPage(reports, { minutes, cores }) {
 Written by \`npm run test:crash\` from what it saw. Do not edit: the next run writes it again.
 
 ${outcomes.length} cells: ${outcomes.length - bad - asking} went on by themselves, ${asking} asked their operator what the design foresees and then
-went on, ${bad} red. The last run took ${minutes.toFixed(0)} minutes on ${cores} cores, with the random search beside it.
+went on, ${bad} red. The last run took ${minutes.toFixed(0)} minutes on ${cores} cores.
 
 ## What a cell is
 
 A real worker process, a real Temporal server and a real Postgres. An instance with two databases goes down two releases;
 its steps are of every kind. Nothing in the product knows of the test: a proxy between worker and Postgres reads the wire
 protocol and stops at one message, a script waits at an advisory lock, an index statement waits for an older transaction.
-When all fifteen instances of a row stand at their points (the columns), the fault strikes them all at once.
+When all ${columns.length} instances of a row stand at their points (the columns), the fault strikes them all at once.
 
 A cell is green when
 
@@ -64,7 +64,7 @@ A cell is green when
 
 The number is the time in seconds from the fault until the journal records the next thing, or the question is asked. A dead
 worker is noticed after the heartbeat timeout, which is 5 s here (10 s by default), and another worker waits for work. Column
-12 sleeps for ten seconds in its script and has to begin anew. Times are those of fifteen instances that recover at once.
+12 sleeps for ten seconds in its script and has to begin anew. Times are those of ${columns.length} instances that recover at once.
 
 ## The columns
 

@@ -10,6 +10,7 @@ import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../../src/postg
 import { startProxy, type Proxy } from '../../support/wire-proxy.js';
 import { startWorkerProcess, type WorkerProcess } from '../worker-process.js';
 import {
+  BATCH,
   APPLIED,
   compileProduct,
   DATABASES,
@@ -178,7 +179,10 @@ async function startStation(
           return [database, { url: { env: variable } }];
         }),
       ),
-      options: { heartbeatTimeoutSeconds: HEARTBEAT_TIMEOUT },
+      options: {
+        heartbeatTimeoutSeconds: HEARTBEAT_TIMEOUT,
+        data: { firstBatchRows: BATCH, mostBatchRows: BATCH },
+      },
     },
   ]);
   const config = path.join(bench.folder, `${taskQueue}-${name}.yaml`);

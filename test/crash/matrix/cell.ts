@@ -195,6 +195,9 @@ export async function fingerprintOf(bench: Bench, database: string): Promise<Fin
 const JOURNAL = `select s.migration, s.direction, count(*)::integer as times
   from pgunwind.step s where s.state in ('done', 'settled') group by 1, 2`;
 const NOT_DONE = `select s.run, s.seq, s.migration, s.state from pgunwind.step s where s.state not in ('done', 'settled')`;
+/** Of the last run: one that was aborted in the middle leaves its own behind, and the next one's goes on with the data. */
+const DATA_NOT_DONE = `select d.run, d.id, d.cursor, d.batches from pgunwind.data_step d join pgunwind.run r using (run)
+  where d.state <> 'done' and r.state = 'completed'`;
 const OPEN_RUNS = `select r.run, r.state from pgunwind.run r where r.ended_at is null`;
 const LEFT = `select a.application_name as who, a.state, a.pid, left(a.query, 120) as query from pg_stat_activity a
   where a.datname = current_database() and (a.application_name like 'pgu:%' or a.xact_start is not null and a.application_name = 'pg-unwind')
@@ -243,6 +246,8 @@ export async function problemsOf(
       const should = 1 + (name === 'frontend' ? again.filter((it) => it === id).length : 0);
       if (times !== should) say(`journal: ${id} down recorded ${times} times instead of ${should}`);
     }
+    for (const row of await queryAt(url, DATA_NOT_DONE))
+      say(`journal: a data migration is not done: ${JSON.stringify(row)}`);
     for (const row of await queryAt(url, NOT_DONE)) say(`journal: a step is not done: ${JSON.stringify(row)}`);
     for (const row of await queryAt(url, OPEN_RUNS)) say(`journal: a run is open: ${JSON.stringify(row)}`);
     if (name === 'frontend') {
@@ -278,7 +283,7 @@ export async function recoveredAt(bench: Bench, databases: InstanceDatabases, fa
     DATABASES.map((name) =>
       queryAt<{ at: Date | null }>(
         bench.url(databases[name]),
-        `select min(t.at) as at from (select finished_at from pgunwind.step where state = 'done' union all select closed_at from pgunwind.leg) t (at)
+        `select min(t.at) as at from (select finished_at from pgunwind.step where state = 'done' union all select batch_at from pgunwind.data_step union all select closed_at from pgunwind.leg) t (at)
           where t.at > to_timestamp($1)`,
         [fault / 1_000],
       ),

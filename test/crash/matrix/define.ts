@@ -20,7 +20,7 @@ export type RowDefinition = Row & {
   readonly ownPostgres?: () => Promise<Bench>;
 };
 
-/** Seconds: fifteen runs to their points on two busy cores, the fault, and the way to the end. */
+/** Seconds: nineteen runs to their points on two busy cores, the fault, and the way to the end. */
 const ROW_WITHIN_MS = 240_000;
 
 /** One test for each cell. A row's fault strikes all its cells at once, before the first of its tests. */

@@ -2,7 +2,7 @@ import pg from 'pg';
 import type { Hold, Proxy } from '../../support/wire-proxy.js';
 import type { WireMessage } from '../../support/wire-message.js';
 import { queryAt } from './bench.js';
-import { SEGMENTS } from './product.js';
+import { DATA_STEP, SEGMENTS } from './product.js';
 
 /** A column of the matrix: a place in the downgrade where a cell stands when the fault comes. */
 export interface Column {
@@ -49,6 +49,15 @@ const unlocking = (step: number) => {
     },
   };
 };
+/** The second time that a message of a batch passes: one batch is durable then, and others are to come. */
+const secondBatch = (side: 'client' | 'server', is: (message: WireMessage) => boolean) => {
+  let seen = 0;
+  return {
+    kind: 'message' as const,
+    side,
+    when: (message: WireMessage) => message.side === side && is(message) && ++seen === 2,
+  };
+};
 const closesLeg = (text: string) => text.includes('select pgunwind.close_leg(');
 
 /** Made anew for each row: some of them remember what they have seen pass. */
@@ -67,6 +76,25 @@ export function columns(): readonly Column[] {
     { name: 'empty', step: 5, asks: false, at: committed(5) },
     { name: 'long (10 s)', step: 4, asks: false, at: { kind: 'asleep', seconds: 10 } },
     { name: 'last step of a leg', step: 3, asks: false, at: committed(3) },
+    {
+      name: 'data: before a batch',
+      step: DATA_STEP,
+      asks: false,
+      at: secondBatch('client', ({ text }) => text.includes('pgunwind.begin_batch(')),
+    },
+    { name: 'data: inside a batch', step: DATA_STEP, asks: false, at: { kind: 'gate', part: 2 } },
+    {
+      name: "data: before a batch's commit",
+      step: DATA_STEP,
+      asks: false,
+      at: secondBatch('client', ({ text }) => text.includes('pgunwind.end_batch(')),
+    },
+    {
+      name: 'data: batch committed, answer lost',
+      step: DATA_STEP,
+      asks: false,
+      at: secondBatch('server', ({ text, query }) => text === 'COMMIT' && query.includes('pgunwind.end_batch(')),
+    },
     {
       name: 'release marker: before',
       step: 3,
@@ -89,6 +117,10 @@ export function columns(): readonly Column[] {
 /** Where another attempt at the column's step, or the same attempt of another worker, arrives. */
 export function arrivalAt({ name, step }: Column): (message: WireMessage) => boolean {
   if (name.startsWith('release marker')) return ({ side, text }) => side === 'client' && closesLeg(text);
+  if (step === DATA_STEP) {
+    return ({ side, text }) =>
+      side === 'client' && text.includes('pgunwind.begin_data(') && text.includes(`"id":"${step}"`);
+  }
   const arrives = begins(step);
   return ({ side, text }) => side === 'client' && arrives(text);
 }

@@ -69,6 +69,33 @@ commit;`,
   11: { up: gone(11), down: back(11) },
 };
 
+/** Rows of the data migration, and how many a batch takes. */
+const NOTES = 40;
+export const BATCH = 10;
+export const DATA_STEP = 70;
+
+/** Batch 2 holds the rows 11 to 20, and waits at its gate where the matrix shuts it. */
+const DATA = `dataMigrations:
+  - id: ${DATA_STEP}
+    database: frontend
+    description: Notes in small letters
+    introduced: v2.0.0
+    sql:
+      progress: select coalesce(avg((text = upper(text))::integer), 0) from notes
+      forward: select 0 * $1::integer as rows, $2::text as cursor
+      reverse: |
+        with batch as (
+          select id from notes where id > coalesce($2::integer, 0) order by id limit $1
+        ), moved as (
+          update notes n set text = lower(n.text) from batch b where n.id = b.id returning n.id
+        ), seen as (
+          insert into witness (step, part) select ${DATA_STEP}, id from moved returning 1
+        ), passed as (
+          select gate(${DATA_STEP}, (select max(id) / ${BATCH} from batch)) is null as through
+        )
+        select (select count(*) from seen) as rows, (select max(id) from batch) as cursor from passed
+`;
+
 /** The down of 8. Sourcegraph's format refuses it in a down (its rule V5); the engine and other formats do not. */
 const BUILD = 'create index concurrently letters_weight on letters (weight);';
 
@@ -84,6 +111,7 @@ export const WITNESSED: Readonly<Record<DatabaseName, readonly string[]>> = {
     ...[2, 3, 4, 10, 11].map((step) => `${step}/1`),
     ...[1, 2].map((part) => `6/${part}`),
     ...Array.from({ length: SEGMENTS }, (_, at) => `9/${at + 1}`),
+    ...Array.from({ length: NOTES }, (_, at) => `${DATA_STEP}/${at + 1}`),
     'CREATE INDEX letters_weight',
     'DROP INDEX parcels_note',
   ].sort(),
@@ -112,6 +140,7 @@ export async function compileProduct(folder: string): Promise<void> {
     write(path.join(source, label), {
       ...filesOf('frontend', FRONTEND, frontend),
       ...filesOf('orders', ORDERS, orders),
+      ...(label === 'v1.0.0' ? {} : { 'data-migrations.yaml': DATA }),
     });
   }
   const built = await buildCatalog({ product: 'crash', format: 'sourcegraph', source });
@@ -151,6 +180,8 @@ export const SETUP: Readonly<Record<DatabaseName, string>> = {
     create index parcels_note on parcels (note);
     create table letters (id integer primary key, weight integer);
     insert into letters select i, i from generate_series(1, 200) i;
+    create table notes (id integer primary key, text text not null);
+    insert into notes select i, 'NOTE ' || i from generate_series(1, ${NOTES}) i;
     create table versions (service text primary key, version text not null, updated_at timestamptz not null default now(), first_version text);
     insert into versions values ('frontend', '3.0.0', now(), '1.0.0');
     -- Where a script waits while the matrix holds the lock of that number; a place like any other otherwise.

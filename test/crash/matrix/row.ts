@@ -52,7 +52,7 @@ export interface RowContext {
   mark(): void;
 }
 
-/** One fault, on all columns at once: fifteen instances stand at their points when it comes. */
+/** One fault, on all columns at once: nineteen instances stand at their points when it comes. */
 export interface Row {
   readonly name: string;
   /** Brings the fault, and whatever an operator or a supervisor would do about it without being asked. */
