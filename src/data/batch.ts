@@ -59,14 +59,23 @@ export async function runBatch(site: BatchSite, size: number): Promise<Batch> {
   return { from, cursor: next, rows, waiting, tookMs: performance.now() - began };
 }
 
-/** How far the data is: 0 is the older releases' form, 1 the newer ones'. */
+/**
+ * How far the data is: 0 is the older releases' form, 1 the newer ones'. Null, as `avg` answers over no row: there is nothing to
+ * move, so it is at either end; the query is not told the direction, and could not answer so that an empty table suits both.
+ */
 export async function askProgress(site: BatchSite): Promise<number> {
   const { order } = site;
   const row = onlyRow(order, await ask(site, order.queries.progress, []), 'progress');
   const [text] = Object.values(row);
-  const value = text === null || text === undefined || text === '' ? NaN : Number(text);
+  if (text === null) return endOf(order);
+  const value = text === undefined || text === '' ? NaN : Number(text);
   if (value >= 0 && value <= 1) return value;
-  throw wrongAnswer(order, 'progress', `answered ${text === null ? 'null' : 'a value that is no number from 0 to 1'}`);
+  throw wrongAnswer(order, 'progress', 'answered a value that is no number from 0 to 1');
+}
+
+/** The progress at which it is done. */
+export function endOf({ act }: Pick<DataOrder, 'act'>): 0 | 1 {
+  return act === 'forward' ? 1 : 0;
 }
 
 /** Does the author's own check of this end hold? True where there is none. */

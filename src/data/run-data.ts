@@ -4,7 +4,7 @@ import { FailureType, UnwindError } from '../contract/errors.js';
 import { MessageError } from '../postgres/message.js';
 import { classify, kindOf, sqlstateOf, TRANSIENT } from '../postgres/sqlstate.js';
 import type { InstanceDatabase } from '../step/database.js';
-import { askProgress, askVerify, runBatch, type Batch, type BatchSite } from './batch.js';
+import { askProgress, askVerify, endOf, runBatch, type Batch, type BatchSite } from './batch.js';
 import { answerOf, beginData, letGo, type Begun } from './begin.js';
 import { createMeter, nextSize, type Meter } from './meter.js';
 import { endData } from './end.js';
@@ -33,11 +33,11 @@ export async function runData(
   const limits: DataLimits = { ...DATA_LIMITS, ...context.limits };
   return database.sessions.withSession(async (session) => {
     let size = limits.firstRows;
-    let meter = createMeter({ batches: 0, rows: 0 }, order.act === 'forward' ? 1 : 0);
+    let meter = createMeter({ batches: 0, rows: 0 }, endOf(order));
     const doing = (what: string) => context.tell(meter.beat(what, size));
     const beginning = await beginData(database, order, session, context, doing);
     if (beginning.kind === 'done') return { ...beginning.result, how: 'foundDone' };
-    meter = createMeter(beginning.row, order.act === 'forward' ? 1 : 0);
+    meter = createMeter(beginning.row, endOf(order));
     const site: BatchSite = { database, order, session, signal: context.signal, doing };
     const setSize = (next: number) => (size = next);
     try {
@@ -62,7 +62,7 @@ async function carryOut(
   setSize: (size: number) => void,
 ): Promise<number> {
   const { order } = site;
-  const target = order.act === 'forward' ? 1 : 0;
+  const target = endOf(order);
   const throttle = createThrottle(site, context, limits);
   const asker = createAsker(site, meter, limits.progressShare);
   let progress = await asker.ask();
