@@ -12,6 +12,8 @@ import {
   createVerdicts,
   createVerifyRelease,
   endRun,
+  leaveData,
+  runData,
 } from './product.mjs';
 
 /**
@@ -40,12 +42,16 @@ export async function runEngine({ config, instance, to }) {
     );
     const prepared = performance.now();
     const at = { instance, run, plan: planId, tokens };
-    for (const [leg, { steps }] of plan.legs.entries()) {
+    for (const [leg, { steps, data = [] }] of plan.legs.entries()) {
       await Promise.all(
         databases.map((database) =>
           unwind(deps, database, { ...at, leg, direction: 'down' }, steps[database.name] ?? []),
         ),
       );
+      for (const { id, database } of data) {
+        const of = databases.find(({ name }) => name === database);
+        await move(deps, of, { run, plan: planId, leg, database, id, token: tokens[database] });
+      }
       await createRecordRelease(deps)({ ...at, leg });
       await createVerifyRelease(deps)({ ...at, leg, fingerprint: leg === plan.legs.length - 1 });
     }
@@ -56,6 +62,13 @@ export async function runEngine({ config, instance, to }) {
   } finally {
     await instances.close();
   }
+}
+
+async function move({ plans }, database, { plan, ...order }) {
+  const { step, queries } = await plans.data(database, plan, order.leg, order.id);
+  const whole = { ...order, act: step.act, attempt: 1 };
+  const context = { tell: () => undefined, pause: (ms) => pause(ms), signal: new AbortController().signal };
+  await (queries === null ? leaveData(database, whole, context) : runData(database, { ...whole, queries }, context));
 }
 
 const WAITS = { waiting: () => undefined, pause: (ms) => pause(ms) };

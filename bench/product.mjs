@@ -11,6 +11,8 @@ export { onInterrupt } from '../dist/cli/interrupt.js';
 export { startServers } from '../dist/cli/example/servers.js';
 export { createStops } from '../dist/cli/example/stops.js';
 export { loadConfig } from '../dist/config/load.js';
+export { leaveData } from '../dist/data/leave-data.js';
+export { runData } from '../dist/data/run-data.js';
 export { workflowIdOf, WorkflowType } from '../dist/contract/ids.js';
 export { createInstances } from '../dist/instance/instances.js';
 export { ensureJournal } from '../dist/journal/install.js';

@@ -1,7 +1,7 @@
 // node examples/shop/build-releases.mjs <folder>
 //
-// Writes <folder>/<label>/migrations/<database>/<id>_<slug>/{up.sql,down.sql,metadata.yaml}: what a git tag of each release
-// would hold. The same input gives the same bytes. releases.yaml says how the pieces go together.
+// Writes <folder>/<label>/migrations/<database>/<id>_<slug>/{up.sql,down.sql,metadata.yaml} and, where a release has data
+// migrations, <folder>/<label>/migrations/data-migrations.yaml: what a git tag of each release would hold. The same input gives the same bytes. releases.yaml says how the pieces go together.
 
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
@@ -22,7 +22,7 @@ const { databases, releases } = parse(readFileSync(join(shop, 'releases.yaml'), 
 const labels = releases.map((release) => release.label);
 const authored = new Map(databases.map((database) => [database, readAuthored(database)]));
 
-const files = databases.flatMap((database) => layOut(database));
+const files = [...databases.flatMap((database) => layOut(database)), ...layOutData()];
 checkOverrides();
 if (problems.length > 0) {
   console.error(problems.join('\n'));
@@ -84,6 +84,18 @@ function layOut(database) {
 
   for (const id of known.keys()) {
     if (!added.has(id)) problems.push(`migrations/${database}/${id}: no release adds it`);
+  }
+  return placed;
+}
+
+/** A release carries the data migrations of the one before it, until it has a file of its own. */
+function layOutData() {
+  const placed = [];
+  let carried;
+  for (const { label, data } of releases) {
+    carried = data ?? carried;
+    if (carried !== undefined)
+      placed.push({ from: join(shop, carried), to: join(label, 'migrations', 'data-migrations.yaml') });
   }
   return placed;
 }

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import type { Activities, DataBeat, DataOutcome } from '../contract/activities.js';
+import { FailureType, UnwindError } from '../contract/errors.js';
 import { leaveData } from '../data/leave-data.js';
 import { runData } from '../data/run-data.js';
 import type { DataOptions } from '../config/schema.js';
@@ -26,14 +27,18 @@ export function createRunDataMigration({ instances, plans, log }: ActivityDeps):
       const order = { run, leg, database: database.name, id, token, attempt: context.info.attempt };
       const waits = {
         tell: (now: DataBeat) => {
+          const first = !('rows' in last);
           last = now;
+          if (first) beat(); // a short one would be over before its figures were seen
         },
         pause: (ms: number) => pause(ms, undefined, { signal }),
         signal,
         limits: limitsOf(opened.config.options.data),
       };
+      const isLeft = step.act === 'leave' || step.act === 'lose';
+      if (!isLeft && queries === null) throw withoutQueries(database.name, id);
       const outcome =
-        step.act === 'leave' || step.act === 'lose' || queries === null
+        isLeft || queries === null
           ? await leaveData(database, { ...order, act: step.act }, waits)
           : await runData(database, { ...order, act: step.act, queries }, waits);
       log.info(
@@ -55,6 +60,15 @@ function limitsOf({ batchTargetMs, firstBatchRows, mostBatchRows, ...same }: Dat
     firstRows: Math.min(firstBatchRows, mostBatchRows),
     mostRows: mostBatchRows,
   };
+}
+
+/** Planning refuses it (plan/handlers.ts); were it passed over here, the journal would call rows moved that nobody has touched. */
+function withoutQueries(database: string, id: string): UnwindError {
+  return new UnwindError(
+    FailureType.ScriptRefused,
+    `The data migration ${id} on "${database}" has no queries for this direction. Nothing was changed. Abort this run, give it "sql" in ` +
+      'data-migrations.yaml, build the catalog again and start again.',
+  );
 }
 
 function told(database: string, id: string, act: string, { how, rows, batches, tookMs }: DataOutcome): string {

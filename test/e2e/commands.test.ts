@@ -86,7 +86,7 @@ describe('an instance on its way down, typed as an operator would', () => {
       },
       { within: 60_000, describe: 'the end of the upgrade' },
     );
-    expect(report).toMatchObject({ outcome: 'completed', to: shop.newest, stepsDone: 77, stepsTotal: 77 });
+    expect(report).toMatchObject({ outcome: 'completed', to: shop.newest, stepsDone: 78, stepsTotal: 78 });
     expect(report.decisions).toEqual([expect.objectContaining({ kind: 'approve', by: 'eve', why: 'e2e' })]);
   });
 
@@ -103,7 +103,7 @@ describe('an instance on its way down, typed as an operator would', () => {
 
   test('a downgrade with consent runs to its end, and its last line says where the instance stands', async () => {
     const plan = await runJson<Plan>('plan', instance, '--to', MIDDLE);
-    const steps = plan.legs.reduce((sum, leg) => sum + Object.values(leg.steps).flat().length, 0);
+    const steps = plan.legs.flatMap(({ steps, data = [] }) => [...Object.values(steps).flat(), ...data]).length;
     const ended = await run('downgrade', instance, '--to', MIDDLE, '--accept-data-loss', plan.id, '--wait');
     expect({ code: ended.code, last: lastLine(ended) }).toEqual({
       code: 0,

@@ -22,11 +22,13 @@ test('npm run demo -- --exit takes the shop down, kills its worker on the way, c
   expect(err).not.toMatch(/error/i);
   expect({ code, last: lastLines(out, 1) }).toEqual({
     code: 0,
-    last: ['shop-demo stands at v1.0.0: 60 of 60 steps done, verified.'],
+    last: ['shop-demo stands at v1.0.0: 61 of 61 steps done, verified.'],
   });
-  expect(out).toMatch(/worker \d+ killed with SIGKILL after \d+ of 60 steps/);
+  expect(out).toMatch(/worker \d+ killed with SIGKILL after \d+ of 61 steps/);
   expect(out).toMatch(/it goes on, [\d.]+ s after the kill/);
-  expect(out).toMatch(/Checked: every database is clean, and what is applied is exactly the release/);
+  expect(out).toMatch(/data goes back at v2\.1\.0, before the leg to v2\.0\.0: orders data migration 1/);
+  expect(out).toMatch(/Checked: every database is clean, what is applied is exactly the release/);
+  expect(out).toMatch(/12,500 phone numbers in the older form again: 12,500 rows in \d+ batches, each exactly once/);
   expect(out).toMatch(/Web UI +http:\/\/127\.0\.0\.1:\d+\/namespaces\/default\/workflows\/unwind%2Fshop-demo\//);
   expect(Date.now() - began).toBeLessThan(WITHIN);
   expect(demoFolders()).toEqual(foldersBefore);

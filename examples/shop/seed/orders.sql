@@ -4,7 +4,7 @@ insert into customers (id, email, name, phone, created_at)
 select i,
        'customer' || i || '@example.org',
        'Customer ' || i,
-       case when i % 4 = 0 then '+351 21 ' || lpad(i::text, 6, '0') end,
+       case when i % 4 = 0 then '+35121' || lpad(i::text, 6, '0') end,
        '2023-01-01 00:00:00+00'::timestamptz + i * interval '25 minutes'
   from generate_series(1, 50000) as i;
 

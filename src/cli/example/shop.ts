@@ -130,6 +130,29 @@ export async function seedShop(postgres: ShopServer, { instance, databases }: Sh
   return counts.reduce((sum, rows) => sum + rows, 0);
 }
 
+/** What the journal and the rows say of the shop's data migration, once it was taken back. */
+export interface PhonesMoved {
+  readonly rows: number;
+  readonly batches: number;
+  /** Phone numbers by their form now. */
+  readonly older: number;
+  readonly newer: number;
+}
+
+export async function readPhones(postgres: ShopServer, { instance }: Shop): Promise<PhonesMoved | null> {
+  const url = postgres.url(databaseName(instance, 'orders'), ROLE, postgres.password);
+  return withClient(url, async (client) => (await client.query<PhonesMoved>(PHONES_MOVED)).rows[0] ?? null);
+}
+
+const PHONES_MOVED = `-- pg-unwind example.phones-moved
+select d.rows::integer, d.batches::integer,
+       (select count(*)::integer from customers where phone like '% %') as older,
+       (select count(*)::integer from customers where phone not like '% %') as newer
+  from pgunwind.data_step d
+ where d.act = 'reverse' and d.state = 'done'
+ order by d.finished_at desc
+ limit 1`;
+
 async function withClient<T>(connectionString: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString, application_name: 'pg-unwind example' });
   client.on('error', () => undefined); // the query in progress rejects with the same

@@ -4,19 +4,20 @@ import { pino } from 'pino';
 import { loadConfig } from '../../config/load.js';
 import { ExitCode } from '../../contract/errors.js';
 import { workflowIdOf } from '../../contract/ids.js';
-import type { StatusReport } from '../../contract/messages.js';
 import type { Plan } from '../../contract/plan.js';
-import { countSteps, destructiveSteps } from '../../plan/report.js';
+import { countSteps, dataSteps, dataStepLabel, destructiveSteps } from '../../plan/report.js';
 import { createEngine, type Engine } from '../../instance/engine.js';
 import { connect } from '../../temporal/connection.js';
 import { durationText } from '../bars.js';
 import { CliFailure, CommandError } from '../failure.js';
 import { followRun } from '../follow.js';
 import { destroysText } from '../plan-text.js';
+import { closingLine } from '../progress.js';
 import { createRuns, type Runs } from '../runs.js';
 import type { Terminal } from '../terminal.js';
 import { startChildWorker, type ChildWorker } from './child-worker.js';
-import { seedShop, setUpShop, type Shop } from './shop.js';
+import { murderPlot } from './murder-plot.js';
+import { readPhones, seedShop, setUpShop, type PhonesMoved, type Shop } from './shop.js';
 import { startServers } from './servers.js';
 import type { Stops } from './stops.js';
 
@@ -32,7 +33,6 @@ export interface StoryDeps {
 
 const INSTANCE = 'shop-demo';
 const LOSSES_SHOWN = 5;
-const SILENCE_MS = 30_000;
 
 interface Stage {
   readonly deps: StoryDeps;
@@ -73,7 +73,8 @@ export async function tellStory(deps: StoryDeps): Promise<number> {
   say(`${rows.toLocaleString('en')} rows inserted`);
 
   const told = await downgrade(stage, worker);
-  await report(stage, told, `${temporal.uiUrl}/namespaces/${temporal.namespace}/workflows`, began);
+  const phones = await readPhones(postgres, shop);
+  await report(stage, told, phones, `${temporal.uiUrl}/namespaces/${temporal.namespace}/workflows`, began);
   return told.code;
 }
 
@@ -126,11 +127,11 @@ async function downgrade(stage: Stage, worker: ChildWorker): Promise<Told> {
   const { deps, shop, runs, engine, say } = stage;
   const { plan } = await engine.plan({ instance: INSTANCE, to: shop.oldest, direction: 'down' });
   say(`Downgrading ${INSTANCE} to ${shop.oldest}: ${stepsText(plan)}`);
-  for (const line of lossLines(plan)) deps.terminal.out(`         ${line}`);
+  for (const line of [...lossLines(plan), ...dataLinesOf(plan)]) deps.terminal.out(`         ${line}`);
 
   const began = Date.now();
   await runs.start('downgrade', { instance: INSTANCE, to: shop.oldest, by: 'demo', ...consent(plan) });
-  const murder = murderPlot(stage, worker, countSteps(plan).total);
+  const murder = murderPlot(stage, worker, allSteps(plan));
   const code = await followRun(runs, deps.terminal, {
     ...follow(deps.signal),
     onStatus: murder.onStatus,
@@ -142,49 +143,10 @@ async function downgrade(stage: Stage, worker: ChildWorker): Promise<Told> {
   return { code, plan, tookMs, ...murder.told() };
 }
 
-/** Kills the worker half-way and in the middle of a leg, starts another, and times how long the run stood still. */
-function murderPlot({ say, startWorker }: Stage, worker: ChildWorker, total: number) {
-  let killed: { at: number; steps: number } | null = null;
-  let resumedAfterMs: number | null = null;
-  let successor: Promise<unknown> = Promise.resolve();
-  let before: StatusReport | null = null;
-  let saidSilent = false;
-
-  return {
-    onStatus(status: StatusReport, note: (line: string) => void) {
-      // Between two legs there may be nothing in the worker's hands; where steps are being done, there is.
-      const busy = status.leg === before?.leg && status.stepsDone > before.stepsDone;
-      before = status;
-      if (killed === null && status.state === 'running' && busy && status.stepsDone >= total / 2) {
-        worker.process.signal('SIGKILL');
-        killed = { at: Date.now(), steps: status.stepsDone };
-        note(
-          `         worker ${worker.pid} killed with SIGKILL after ${status.stepsDone} of ${total} steps; starting another …`,
-        );
-        successor = startWorker().then((next) => note(`         worker ${next.pid} is ready`));
-        successor.catch(() => undefined); // it is awaited below
-      } else if (killed !== null && resumedAfterMs === null && status.stepsDone > killed.steps) {
-        resumedAfterMs = Date.now() - killed.at;
-        note(`         it goes on, ${durationText(resumedAfterMs)} after the kill`);
-      }
-    },
-    /** Expected for as long as Temporal needs to notice the death; only a longer silence is worth a line. */
-    onUnanswered(why: string, note: (line: string) => void) {
-      if (killed === null || saidSilent || Date.now() - killed.at < SILENCE_MS) return;
-      saidSilent = true;
-      note(`         no answer ${durationText(Date.now() - killed.at)} after the kill: ${why}`);
-    },
-    async successor() {
-      if (killed === null) say('The downgrade was over before its worker could be killed.');
-      await successor;
-    },
-    told: () => ({ killedAtStep: killed?.steps ?? null, resumedAfterMs }),
-  };
-}
-
 async function report(
   { deps, shop, runs, engine, say }: Stage,
   told: Told,
+  phones: PhonesMoved | null,
   workflows: string,
   began: number,
 ): Promise<void> {
@@ -203,12 +165,22 @@ async function report(
       `The result is not ${shop.oldest}: ${[...found, ...(alreadyThere ? [] : ['the applied sets are not the release’s'])].join('; ')}`,
     );
   }
+  if (phones === null || phones.newer > 0) {
+    throw new CommandError(
+      CliFailure.Unexpected,
+      `${phones?.newer ?? 'An unknown number of'} phone numbers are still in the form that ${shop.oldest} cannot read.`,
+    );
+  }
   const { runId } = await runs.describe(INSTANCE);
-  const steps = countSteps(told.plan).total;
-  say('Checked: every database is clean, and what is applied is exactly the release');
+  const steps = allSteps(told.plan);
+  const downs = countSteps(told.plan).total;
+  say('Checked: every database is clean, what is applied is exactly the release, and so is the form of the data');
   terminal.out('');
   terminal.out(
-    `  steps      ${steps} downs in ${told.plan.legs.length} legs over ${shop.databases.length} databases, each exactly once`,
+    `  steps      ${downs} downs in ${told.plan.legs.length} legs over ${shop.databases.length} databases, each exactly once`,
+  );
+  terminal.out(
+    `  data       ${phones.older.toLocaleString('en')} phone numbers in the older form again: ${phones.rows.toLocaleString('en')} rows in ${phones.batches} batches, each exactly once`,
   );
   terminal.out(
     `  time       ${durationText(told.tookMs)} with the kill; ${durationText(Date.now() - began)} for the whole demo`,
@@ -220,7 +192,7 @@ async function report(
   terminal.out(`  Web UI     ${workflows}/${encodeURIComponent(workflowIdOf(INSTANCE))}/${runId}/history`);
   terminal.out(`  exit code  ${told.code}`);
   terminal.out('');
-  terminal.out(`${INSTANCE} stands at ${shop.oldest}: ${steps} of ${steps} steps done, verified.`);
+  terminal.out(closingLine(await runs.result(INSTANCE)));
 }
 
 function follow(signal: AbortSignal) {
@@ -232,7 +204,21 @@ function consent(plan: Plan): { acceptDataLoss?: string } {
 }
 
 function stepsText(plan: Plan): string {
-  return `${countSteps(plan).total} steps in ${plan.legs.length} legs`;
+  return `${countSteps(plan).total} migrations and ${dataSteps(plan).length} data migration in ${plan.legs.length} legs`;
+}
+
+/** As a run counts them. */
+function allSteps(plan: Plan): number {
+  return countSteps(plan).total + dataSteps(plan).length;
+}
+
+/** Where, between two legs, data goes back. */
+function dataLinesOf(plan: Plan): string[] {
+  return dataSteps(plan).map(({ leg, step }) => {
+    const next = plan.legs[leg + 1]?.release;
+    const until = next === undefined ? '' : `, before the leg to ${next}`;
+    return `data goes back at ${plan.legs[leg]?.release}${until}: ${dataStepLabel(step)}`;
+  });
 }
 
 function lossLines(plan: Plan): string[] {
