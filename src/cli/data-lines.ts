@@ -9,6 +9,9 @@ const LEFT_AS: Readonly<Record<ShownData['act'], string>> = {
   lose: 'cannot be reversed, left as it is',
 };
 
+/** What it does most of the time: where there are figures, they say that. */
+const MOVING = 'moving rows';
+
 /** The data migrations of the current leg, one line each: what is done, what moves, what waits. */
 export function dataLines({ data, parked }: ShownStatus, { colors, columns }: Terminal): string[] {
   const names = data.map((each) => nameOf(each));
@@ -29,8 +32,9 @@ export function dataText({ data }: ShownStatus): string[] {
   return data
     .filter(({ running }) => running)
     .map((each) => {
-      const percent = percentOf(each);
-      const figures = percent === '' ? [tailOf(each)] : [percent, ...factsOf(each)];
+      if (each.figures === undefined) return `${nameOf(each)} under way`;
+      const share = percentOf(each);
+      const figures = share === '' ? [tailOf(each)] : [share, ...factsOf(each)];
       return `${nameOf(each)} ${figures.join(', ')}`;
     });
 }
@@ -63,7 +67,8 @@ function tailOf(each: ShownData): string {
   if (each.done) return LEFT_AS[each.act];
   if (!each.running) return `waits · ${each.description}`;
   const facts = factsOf(each);
-  return [...facts, each.figures?.doing ?? 'about to begin'].join(' · ');
+  const doing = each.figures?.doing ?? 'about to begin';
+  return [...facts, ...(facts.length > 0 && doing === MOVING ? [] : [doing])].join(' · ');
 }
 
 function factsOf({ figures }: ShownData): string[] {

@@ -26,7 +26,10 @@ export function createMeter(
     const [first, last] = [progress[0], progress.at(-1)];
     if (first === undefined || last === undefined || last.at <= first.at) return null;
     const perMs = Math.abs(last.value - first.value) / (last.at - first.at);
-    return perMs === 0 ? null : Math.round(Math.abs(target - last.value) / perMs / 1_000);
+    if (perMs === 0) return null;
+    const left = Math.abs(target - last.value) / perMs - (now() - last.at); // the data may have been asked a while ago
+    const seconds = Math.round(left / 1_000);
+    return seconds > 0 ? seconds : null; // later than it should have been: nobody knows
   }
 
   return {

@@ -223,6 +223,20 @@ describe('names in the documents', () => {
     expect(() => parseConfig(read('deploy/config/pg-unwind.yaml'), '/etc/pg-unwind/pg-unwind.yaml')).not.toThrow();
   });
 
+  test('the worked example of a data migration is the one that the demo runs', () => {
+    const shown = BLOCKS.filter(({ file, language }) => file === 'docs/data-migrations.md' && language === 'yaml');
+    expect(shown.map(({ text }) => parseYaml(text) as unknown)).toEqual([
+      parseYaml(read('examples/shop/data-migrations.yaml')),
+    ]);
+  });
+
+  test('docs/data-migrations.md has a way on for each failure of its own, and names none that does not exist', () => {
+    const rows = [...read('docs/data-migrations.md').matchAll(/^\| `([A-Z]\w+)`/gm)].map(([, name]) => name);
+    const { DataFailed, DataStalled } = FailureType;
+    expect(rows).toEqual(expect.arrayContaining([DataFailed, DataStalled]));
+    expect(rows.filter((name) => !Object.values<string | undefined>(FailureType).includes(name))).toEqual([]);
+  });
+
   test.each(DOCUMENTS)('the relative links of %s lead somewhere', (file) => {
     const broken = [...read(file).matchAll(/\]\(([^)\s]+)\)/g)]
       .map(([, target = '']) => target)

@@ -59,7 +59,7 @@ describe('the data migrations of the leg', () => {
     expect(done).toBe(`  orders data migration 3 reverse  ${'█'.repeat(24)} 100%  done`);
     expect(moving).toBe(
       `  orders data migration 7 reverse  ${'█'.repeat(11)}${'░'.repeat(13)}  47%  ` +
-        '1,234,000 rows · 52,000 rows/s · 3 min 5 s left · moving rows',
+        '1,234,000 rows · 52,000 rows/s · 3 min 5 s left',
     );
     expect(waiting).toMatch(/^ {2}orders data migration 12 reverse ░{24} {7}waits · Writes the tracking/);
   });
@@ -73,6 +73,11 @@ describe('the data migrations of the leg', () => {
   test('without a figure yet the bar is empty and says what it is doing', () => {
     expect(lines(shown({ doing: 'reading the journal' }))[1]).toMatch(/░{24} {7}reading the journal$/);
     expect(lines(shown())[1]).toMatch(/░{24} {7}about to begin$/);
+  });
+
+  test('what holds it up stands beside its figures', () => {
+    const doing = 'waits for RowExclusiveLock on public.orders';
+    expect(lines(shown({ ...BEAT, doing }))[1]).toMatch(/3 min 5 s left · waits for RowExclusiveLock/);
   });
 
   test('a parked one says so, and one that is left alone is not called done', () => {
@@ -105,6 +110,11 @@ describe('plain lines', () => {
       'acme-eu running · leg 2/7 → v2.1.0 · 21 of 62 steps · ' +
         'orders data migration 7 reverse 47%, 1,234,000 rows, 52,000 rows/s, 3 min 5 s left',
     );
+  });
+
+  test('where nobody was asked for figures the line claims none', () => {
+    expect(progressLine(STATUS)).toMatch(/ · orders data migration 7 reverse under way$/);
+    expect(progressLine(shown())).toMatch(/ · orders data migration 7 reverse about to begin$/);
   });
 
   test('one comes when data begins to move, and every ten seconds while it does', () => {
