@@ -18,6 +18,8 @@ export const BUDGETS = {
   eventsPerStep: 12,
   bytesPerStep: 4_096,
   fleetMb: 600,
+  dataOverBare: 2,
+  dataGrowthMb: 50,
 };
 
 /** Steps of the measured way in one database: the budgets in seconds hold for these and for no other subject. */

@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { writeConfig } from './config-file.mjs';
+import { measureData } from './data.mjs';
 import { createDatabases, withClient } from './databases.mjs';
 import { startDelayProxy } from './delay-proxy.mjs';
 import { copyName, measureDowngrade } from './downgrade.mjs';
@@ -50,6 +51,7 @@ export async function measureAll({ options, stops, folder, say }) {
     if (shop !== subject) await bench.databases.fill(shop);
     measured.memory = await measureMemory({ bench, shop, instances: quick ? 10 : FLEET, folder });
   }
+  if (parts.has('data')) measured.data = await measureData({ bench, rows: options.rows, folder });
   const facts = await factsOf({ bench, rounds, quick, loadBefore });
   return { facts, subject, corpus: corpus !== null, measured };
 }

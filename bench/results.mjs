@@ -194,6 +194,36 @@ function otherRows({ catalog, plan, resume, memory, gitMs }, subject) {
   return rows;
 }
 
+function dataRows({ data }) {
+  if (!data) return [];
+  const { rows, batches, engine, bare, temporal } = data;
+  const what = `data migration, ${rows.toLocaleString('en-US')} rows back in ${batches} batches`;
+  const over = (measured) => ({
+    floor: bare.ms,
+    measured,
+    budget: BUDGETS.dataOverBare * bare.ms,
+    budgetText: `≤ ${BUDGETS.dataOverBare.toFixed(1)} ×`,
+  });
+  const growth = ({ memory }, whose) =>
+    memory === null
+      ? []
+      : [
+          row(`memory of ${whose} meanwhile: growth after the first tenth of the rows`, {
+            floor: memory.start,
+            measured: memory.growth,
+            show: plain(' MB'),
+            budget: BUDGETS.dataGrowthMb,
+            withRatio: false,
+          }),
+        ];
+  return [
+    row(`${what}: engine without Temporal`, over(engine.ms)),
+    row(`${what}: engine with Temporal, the whole run`, over(temporal.ms)),
+    ...growth(engine, 'this process'),
+    ...growth(temporal, 'the worker'),
+  ];
+}
+
 /** The whole page. Nothing in it is written by hand but the budgets and the peers' published figures. */
 export function resultsPage({ facts, subject, corpus, measured }) {
   const table = [
@@ -203,6 +233,7 @@ export function resultsPage({ facts, subject, corpus, measured }) {
     ...distanceRows(measured, corpus),
     ...stepRows(measured),
     ...otherRows(measured, subject),
+    ...dataRows(measured),
   ];
   const peers = [
     ['what', 'raw client', 'goose', 'golang-migrate', 'node-pg-migrate'],
@@ -221,8 +252,9 @@ figure worse; the ratios suffer least, since the compared runs took turns.
 ${markdown(table)}
 
 Floor: a raw client doing the same, one message \`begin; …; commit\` per script, nothing checked and nothing recorded; of a step's SQL the bare
-transaction; of a resume the timeout that notices the death; of the memory the worker at rest; of the catalog \`git\` alone.
-Budgets: the design's. Medians over the rounds.${corpus ? '' : ' The corpus was not there: budgets in seconds are for it and are left out.'}${notes(measured)}
+transaction; of a resume the timeout that notices the death; of the memory the worker at rest; of the catalog \`git\` alone;
+of a data migration a bare loop of the same batches (\`begin\`, query, \`commit\`), and of its memory what there was after the first tenth.
+Budgets: the design's. Medians over the rounds; a data migration is carried back once in each way.${corpus ? '' : ' The corpus was not there: budgets in seconds are for it and are left out.'}${notes(measured)}
 
 ${processorSection(measured)}## Peers
 

@@ -75,6 +75,7 @@ export async function stageSteps({ url, count, key, afresh = false }) {
   return {
     database,
     run,
+    token,
     lock: sourcegraphLedger.lockKey(ledgerOptions),
     order: (seq) => ({
       ...steps[seq - 1],
