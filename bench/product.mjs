@@ -1,7 +1,6 @@
 // Everything that the benchmark takes from the product, in one place. dist/ is current: scripts/run.mjs built it.
 export { buildCatalog } from '../dist/catalog/build.js';
 export { findRelease, migrationIds } from '../dist/catalog/releases.js';
-export { runData } from '../dist/data/run-data.js';
 export { openCatalog, writeCatalog } from '../dist/catalog/store.js';
 export { createMakePlan } from '../dist/activities/make-plan.js';
 export { createPlanCache } from '../dist/activities/plan-cache.js';
