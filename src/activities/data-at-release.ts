@@ -2,12 +2,12 @@ import { compareVersions, parseVersion } from '../catalog/version.js';
 import type { CatalogDataMigration, DataMigrationId } from '../contract/catalog.js';
 import type { DirtyReason } from '../contract/dirty.js';
 import type { Plan, PlannedDataStep } from '../contract/plan.js';
+import { progressOf } from '../instance/data-survey.js';
 import type { OpenInstance } from '../instance/instances.js';
-import { dataSteps as readDataSteps } from '../journal/data.js';
+import { dataSteps } from '../journal/data.js';
 import { readFirstVersion } from '../journal/ledgers/release-marker.js';
 import { closedLegs } from '../journal/runs.js';
 import { expectedProgress } from '../plan/data-expected.js';
-import { dataSteps } from '../plan/report.js';
 import { askValue } from '../postgres/ask-value.js';
 import type { InstanceDatabase } from '../step/database.js';
 import { reasonOf, type DataNotAtEnd } from '../step/reasons.js';
@@ -36,7 +36,7 @@ export async function dataAtRelease(
     const expected = step.act === 'forward' ? 1 : 0;
     const { queries } = await plans.data(database, plan.id, leg, step.id);
     if (queries === null) continue;
-    const progress = await ask(database, queries.progress, Math.min(QUERY_MS, until - performance.now()));
+    const progress = await ask(database, queries.progress, step, Math.min(QUERY_MS, until - performance.now()));
     if (progress === null) {
       log.warn(
         { instance, database: database.name, data: step.id },
@@ -55,7 +55,7 @@ export async function dataAtRelease(
 function isPassed({ sessions }: InstanceDatabase, run: string, leg: number): Promise<boolean> {
   return sessions.withSession(async ({ client }) => {
     const closed = await closedLegs(client, run);
-    const begun = await readDataSteps(client, run);
+    const begun = await dataSteps(client, run);
     return [...closed, ...begun.map((step) => step.leg)].some((each) => each > leg);
   });
 }
@@ -65,11 +65,10 @@ function movedIn(plan: Plan, leg: number, { name }: InstanceDatabase): readonly 
   return (plan.legs[leg]?.data ?? []).filter((step) => step.database === name && runs(step));
 }
 
-async function ask({ sessions }: InstanceDatabase, text: string, ms: number): Promise<number | null> {
+async function ask({ sessions }: InstanceDatabase, text: string, { direction }: PlannedDataStep, ms: number) {
   if (ms <= 0) return null;
-  const value = await sessions.withSession(({ client }) => askValue(client, text, ms)).catch(() => null);
-  const share = typeof value === 'string' && value !== '' ? Number(value) : value;
-  return typeof share === 'number' && share >= 0 && share <= 1 ? share : null;
+  const value = await sessions.withSession(({ client }) => askValue(client, text, ms)).catch(() => undefined);
+  return progressOf(value, direction);
 }
 
 async function recordedElsewhere(
@@ -84,12 +83,8 @@ async function recordedElsewhere(
     (open) => open.catalog,
     () => null,
   );
-  // What a handler of the product's own has moved, only that handler knows.
-  const unknowable = new Set(
-    dataSteps(plan).flatMap(({ step }) => (step.handler.kind === 'activity' ? [step.id] : [])),
-  );
   const own = (catalog?.dataMigrations ?? []).filter(
-    ({ id, database: name }) => name === database.name && !asked.has(id) && !unknowable.has(id),
+    ({ id, database: name }) => name === database.name && !asked.has(id),
   );
   if (catalog === null || own.length === 0) return [];
   const { recorded, firstVersion } = await database.sessions.withSession(async ({ client }) => ({

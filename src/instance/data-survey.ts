@@ -97,17 +97,22 @@ async function askAll(
 ): Promise<Record<DataMigrationId, number | null>> {
   const answers: Record<DataMigrationId, number | null> = {};
   const until = performance.now() + databaseMs;
-  for (const [{ id }, text] of texts) {
+  for (const [{ id, direction }, text] of texts) {
     const left = Math.min(queryMs, until - performance.now());
     if (left <= 0) break;
     answers[id] = await database.sessions
-      .withSession(async ({ client }) => shareOf(await askValue(client, text, left)))
+      .withSession(async ({ client }) => progressOf(await askValue(client, text, left), direction))
       .catch(() => null);
   }
   return answers;
 }
 
-function shareOf(value: unknown): number | null {
+/**
+ * What a progress query answered, from 0 to 1. Null in it, as over an empty table, is the end that the direction leads to: there is
+ * nothing to move. Null from here: it is no progress.
+ */
+export function progressOf(value: unknown, direction: PlannedDataStep['direction']): number | null {
+  if (value === null) return direction === 'forward' ? 1 : 0;
   const share = typeof value === 'string' && value !== '' ? Number(value) : value;
   return typeof share === 'number' && share >= 0 && share <= 1 ? share : null;
 }

@@ -31,7 +31,7 @@ describe('the progress beside a plan', () => {
       reversible(1, 'v2.0.0', LETTERS),
       reversible(2, 'v2.0.0', LETTERS, { deprecated: 'v3.0.0' }),
       reversible(3, 'v2.0.0', LETTERS, { deprecated: 'v4.0.0' }),
-      entry(4, { introduced: 'v2.0.0', reversible: true, activity: { taskQueue: 'q', type: 't' } }),
+      entry(4, { introduced: 'v2.0.0', reversible: false, activity: { taskQueue: 'q', type: 't' } }),
     ]);
     const { progress, plan } = await shop.engine.plan({ instance: 'acme', to: 'v1.0.0', direction: 'down' });
     expect(progress).toEqual({ 1: 0.25, 2: null, 3: 0.25, 4: null });
@@ -52,7 +52,7 @@ describe('the progress beside a plan', () => {
       reversible(1, 'v2.0.0', 'select 1 / 0'),
       reversible(2, 'v2.0.0', 'select 1 from pg_sleep(60)'),
       reversible(3, 'v2.0.0', 'select eat()'),
-      reversible(4, 'v2.0.0', 'select null'),
+      reversible(4, 'v2.0.0', `select 'much'`),
       reversible(5, 'v2.0.0', 'select 7'),
       reversible(6, 'v2.0.0', 'select 0.5 where false'),
       reversible(7, 'v2.0.0', LETTERS),
@@ -78,7 +78,7 @@ describe('the progress beside a plan', () => {
   test('comes from the record of the product where the data cannot be asked', async () => {
     shop = await openDataShop([
       reversible(1, 'v2.0.0', LETTERS),
-      entry(4, { introduced: 'v2.0.0', reversible: true, activity: { taskQueue: 'q', type: 't' } }),
+      entry(4, { introduced: 'v2.0.0', reversible: false, activity: { taskQueue: 'q', type: 't' } }),
     ]);
     await shop.database.query(`create table out_of_band_migrations (id integer primary key, progress double precision);
       insert into out_of_band_migrations values (1, 0.9), (4, 0.4)`);
@@ -101,6 +101,12 @@ describe('consent', () => {
       destructiveSteps: 1,
       destructiveExamples: ['frontend data migration 7 moves 7: irreversible, its progress is not known'],
     });
+  });
+
+  test('is not asked for one that has no rows', async () => {
+    shop = await openDataShop([irreversible(7, 'v2.0.0', 'select avg((text = upper(text))::integer) from letters')]);
+    await shop.database.query('delete from letters');
+    expect(await summary()).toMatchObject({ destructiveSteps: 0 });
   });
 
   test('is not asked for one that has not begun', async () => {
