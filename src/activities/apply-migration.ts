@@ -72,7 +72,7 @@ export function createApplyMigration({ instances, plans, verdicts, log }: Activi
       if (outcome.skippedNotices > 0) {
         log.warn(
           { instance, database: database.name, migration },
-          `${database.name} ${migration}: ${outcome.skippedNotices} times "does not exist, skipping": what the script names was not there (pgunwind.notice)`,
+          `${database.name} ${migration}: ${outcome.skippedNotices === 1 ? 'once' : `${outcome.skippedNotices} times`} "does not exist, skipping": what the script names was not there (pgunwind.notice)`,
         );
       }
       return outcome;

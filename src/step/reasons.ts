@@ -214,10 +214,12 @@ function describeNotAtEnd({ id, description, expected, found, recorded }: DataNo
 }
 
 const WARNINGS: Record<DirtyWarningCode, (data: number | null) => string> = {
-  otherSessions: (n) => `${n} other sessions are connected: stop the services of the product during a downgrade`,
+  otherSessions: (n) =>
+    `${n === 1 ? 'another session is' : `${n} other sessions are`} connected: stop the services of the product during a downgrade`,
   longTransaction: (n) =>
-    `${n} transactions are older than five minutes: they can hold up locks and concurrent index builds`,
-  preparedTransaction: (n) => `${n} prepared transactions are open: their locks last until someone ends them`,
+    `${n === 1 ? 'a transaction is' : `${n} transactions are`} older than five minutes: that can hold up locks and concurrent index builds`,
+  preparedTransaction: (n) =>
+    `${n === 1 ? 'a prepared transaction is' : `${n} prepared transactions are`} open: such locks last until someone ends them`,
   refreshedView: () => 'a materialized view was refreshed since the last check',
   publicationForAllTables: () => 'a publication for all tables exists: it ships our journal to its subscribers too',
   replicationLag: (n) => `a standby is ${n} seconds behind`,

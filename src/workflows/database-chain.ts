@@ -178,7 +178,7 @@ function noteOutcome({ progress }: Run, database: DatabaseName, step: StepRef, o
   warn(
     progress,
     `${database} ${step.seq} skipped`,
-    `${database} ${step.migration} ${step.name}: ${outcome.skippedNotices} times "does not exist, skipping"; ` +
+    `${database} ${step.migration} ${step.name}: ${outcome.skippedNotices === 1 ? 'once' : `${outcome.skippedNotices} times`} "does not exist, skipping"; ` +
       `a misspelt name in the script would look the same`,
   );
 }
