@@ -17,6 +17,14 @@ export async function untilResumed(run: Run, databases: readonly DatabaseName[])
   return !isStopping(run);
 }
 
+/** Databases that wait at the barrier already when the pause comes: nobody else would give their claims back. */
+export async function yieldWaiting(run: Run): Promise<void> {
+  const { phase, current, moving, tokens } = run.progress;
+  if (phase !== 'running') return; // a boundary that is being closed needs all claims, and gives them back behind it
+  const waiting = [...tokens.keys()].filter((database) => !current.has(database) && !moving.has(database));
+  await yieldClaims(run, waiting, 'paused');
+}
+
 /** Work that a pause interrupts, because all that it has done is durable and it goes on where it was. */
 export async function unlessPaused<T>({ progress, movable }: Run, work: () => Promise<T>): Promise<T | 'paused'> {
   const scope = new CancellationScope();

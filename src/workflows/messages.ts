@@ -13,6 +13,7 @@ import {
 } from '../contract/messages.js';
 import { recordConsent, recordDecision } from './decisions.js';
 import { during, Stuck } from './failures.js';
+import { yieldWaiting } from './holding.js';
 import { now } from './progress.js';
 import {
   refuse,
@@ -89,6 +90,7 @@ export function acceptMessages(run: Run): void {
       progress.paused = decision;
       run.movable.forEach((scope) => scope.cancel());
       run.show();
+      await yieldWaiting(run);
       await recordDecision(run, decision, {});
       return statusOf(progress);
     },

@@ -54,6 +54,20 @@ test('a pause lets the running script end, begins nothing, gives the claims back
   await saveHistory(handle, 'paused-then-resumed');
 });
 
+test('a pause gives back the claim of a database that waits at the barrier already', async () => {
+  const gate = new Gate();
+  const instance = twoDatabases().next('applyMigration frontend 2', gate.twist);
+  const { update, report } = await harness.start(instance);
+  await gate.reached;
+  await until(() => instance.done.has('codeintel 1'), { describe: 'codeintel at the barrier' });
+  await update('pause');
+  expect(instance.calls).toContain('yieldClaim codeintel paused');
+  gate.open();
+  await until(() => instance.calls.includes('yieldClaim frontend paused'), { describe: 'frontend given back' });
+  await update('resume');
+  expect(await report).toMatchObject({ outcome: 'completed', stepsDone: 5 });
+});
+
 test('a pause stops a data migration between two batches, and a resume goes on with the same one', async () => {
   const instance = new FakeInstance([{ release: 'v5.0.0', steps: { frontend: ['m1'] }, data: { frontend: ['7'] } }]);
   instance.next('runDataMigration frontend 0 7', async () => {
