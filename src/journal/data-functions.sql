@@ -41,8 +41,9 @@ begin
     raise exception 'the database is dirty' using errcode = 'UW004', detail = (verdict -> 'reasons')::text;
   end if;
 
-  insert into pgunwind.data_step as d (run, leg, id, act, state, attempt, token, pid)
-  values (p_run, p_leg, p_id, p ->> 'act', 'started', (p ->> 'attempt')::integer, p_token, pg_backend_pid())
+  insert into pgunwind.data_step as d (run, leg, id, act, state, cursor, attempt, token, pid)
+  values (p_run, p_leg, p_id, p ->> 'act', 'started', pgunwind.earlier_cursor(open_run.plan, p_leg, p_id),
+          (p ->> 'attempt')::integer, p_token, pg_backend_pid())
   on conflict (run, leg, id) do update set attempt = excluded.attempt, token = excluded.token, pid = excluded.pid
   returning d.* into standing;
   if standing.act in ('forward', 'reverse') then
@@ -50,6 +51,23 @@ begin
   end if;
   return jsonb_build_object('batches', standing.batches, 'rows', standing.rows, 'firstProgress', standing.first_progress);
 end
+$$;
+
+-- Where the last run that moved it stopped half-way: a run that was ended, and whose queries walked the same way. What has been left
+-- behind that place meanwhile is found by the next pass, for the progress is not at its end then.
+create or replace function pgunwind.earlier_cursor(p_plan text, p_leg integer, p_id text) returns text
+language sql volatile set search_path = pg_catalog, pg_temp as $$
+  select case when e.state = 'started' and e.act = w.act and e.batch = w.batch then e.cursor end
+    from pgunwind.plan_data w
+    cross join lateral (
+      select d.state, d.act, d.cursor, q.batch
+        from pgunwind.data_step d
+        join pgunwind.run r on r.run = d.run
+        join pgunwind.plan_data q on q.plan = r.plan and q.leg = d.leg and q.id = d.id
+       where d.id = p_id
+       order by d.started_at desc
+       limit 1) e
+   where w.plan = p_plan and w.leg = p_leg and w.id = p_id
 $$;
 
 -- All steps up to and including a leg stand in this journal: a failover may have taken back what the run has seen done.

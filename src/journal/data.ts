@@ -6,10 +6,11 @@ import type { Plan, PlannedDataStep } from '../contract/plan.js';
 import { limited } from '../postgres/within.js';
 
 const STORE_DATA = `-- pg-unwind data.store
-insert into pgunwind.plan_data (plan, leg, id, act)
-select $1, d.leg, d.id, d.act
-  from jsonb_to_recordset($2::jsonb) as d (leg integer, id text, act text)
-on conflict (plan, leg, id) do update set act = excluded.act where plan_data.act <> excluded.act`;
+insert into pgunwind.plan_data (plan, leg, id, act, batch)
+select $1, d.leg, d.id, d.act, d.batch
+  from jsonb_to_recordset($2::jsonb) as d (leg integer, id text, act text, batch text)
+on conflict (plan, leg, id) do update set act = excluded.act, batch = excluded.batch
+ where (plan_data.act, plan_data.batch) is distinct from (excluded.act, excluded.batch)`;
 
 const STORE_QUERIES = `-- pg-unwind data.store-queries
 insert into pgunwind.script (sha256, body, facts)
@@ -24,6 +25,11 @@ export function textsOf({ handler }: PlannedDataStep): readonly string[] {
   return [progress, forward, reverse, verifyForward, verifyReverse].filter((sha256) => sha256 !== null);
 }
 
+function batchOf({ act, handler }: PlannedDataStep): string | null {
+  if (handler.kind !== 'sql' || act === 'leave' || act === 'lose') return null;
+  return act === 'forward' ? handler.forward : handler.reverse;
+}
+
 /** This database's data migrations of a plan and their queries; in the transaction of `storePlan`. */
 export async function storeData(
   client: pg.ClientBase,
@@ -35,7 +41,7 @@ export async function storeData(
     data.filter((step) => step.database === database).map((step) => ({ leg, step })),
   );
   if (steps.length === 0) return;
-  const rows = steps.map(({ leg, step: { id, act } }) => ({ leg, id, act }));
+  const rows = steps.map(({ leg, step }) => ({ leg, id: step.id, act: step.act, batch: batchOf(step) }));
   const hashes = [...new Set(steps.flatMap(({ step }) => textsOf(step)))];
   const queries = await Promise.all(hashes.map(async (sha256) => ({ sha256, body: await readText(sha256) })));
   await client.query(limited(LARGE_MS, STORE_DATA, [plan.id, JSON.stringify(rows)]));

@@ -98,6 +98,8 @@ create table if not exists pgunwind.plan_data (
   leg integer not null,
   id text not null,
   act text not null check (act in ('forward', 'reverse', 'leave', 'lose')),
+  -- Hash of the query that moves a batch; null: nothing of ours does.
+  batch text,
   primary key (plan, leg, id)
 );
 

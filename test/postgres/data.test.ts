@@ -1,7 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import { FailureType } from '../../src/contract/errors.js';
 import type { DataQueries } from '../../src/data/order.js';
-import { KEYSET, LETTERS, movedMoreThanOnce, stageData, type DataStage } from '../support/data-stage.js';
+import { runData } from '../../src/data/run-data.js';
+import { KEYSET, LETTERS, movedMoreThanOnce, planData, stageData, type DataStage } from '../support/data-stage.js';
 import { expectNoLeaks, serverUrl, withClient } from '../support/postgres.js';
 import { until } from '../support/until.js';
 import { startProxy, type Proxy } from '../support/wire-proxy.js';
@@ -116,6 +118,36 @@ describe('a death in the middle', () => {
       expect(await movedMoreThanOnce(staged)).toEqual([]);
     },
   );
+
+  test.each([
+    ['of the same text goes on behind the last batch of a run that was ended', 'reverse', 'a hash', 600],
+    ['of another text begins at the beginning', 'reverse', 'another hash', 1_000],
+    ['in the other direction begins at the beginning', 'forward', 'a hash', 1_000],
+  ] as const)('a new run %s', async (_, act, batch, rows) => {
+    // Takes whatever comes, moved or not: only the cursor keeps it from moving a row twice.
+    const careless = KEYSET.batch.replace(' and l.text = upper(l.text)', '');
+    staged = await stageData({ batch: careless });
+    const stop = new AbortController();
+    const first = staged.run1({
+      signal: stop.signal,
+      limits: { firstRows: 100, mostRows: 100 },
+      tell: ({ rows: so }) => so >= 400 && stop.abort(),
+    });
+    await expect(first).rejects.toThrow();
+    const [done] = await staged.database.query<{ rows: number }>('select rows::int from pgunwind.data_step');
+    expect(done).toEqual({ rows: 400 });
+
+    const next = await staged.again([]);
+    await planData(next, act, batch);
+    const progress = `select ${act === 'forward' ? 'count(*) = 0' : 'count(*) > 0'} from letters where text = upper(text)`;
+    const asked = { progress: `select (${progress})::integer`, batch: careless, verify: null };
+    const order = { ...staged.dataOrder(), run: next.run, token: next.token, act, queries: asked };
+    const waits = { tell: () => undefined, pause: (ms: number) => sleep(ms), signal: new AbortController().signal };
+    expect(await runData(next.instance, order, { ...waits, limits: { firstRows: 100, mostRows: 100 } })).toMatchObject({
+      rows,
+    });
+    if (rows === 600) expect(await movedMoreThanOnce(staged)).toEqual([]);
+  });
 
   test('an older claim commits no batch any more', async () => {
     staged = await stageData();

@@ -42,12 +42,7 @@ export async function stageData(
   }: { setup?: string; act?: DataOrder['act'] } & Omit<NonNullable<Parameters<typeof stage>[1]>, 'setup'> = {},
 ): Promise<DataStage> {
   const staged = await stage([], { setup, ...options });
-  await staged.instance.sessions.withSession(({ client }) =>
-    client.query(`insert into pgunwind.plan_data select plan, 0, '7', $2 from pgunwind.run where run = $1`, [
-      staged.run,
-      act,
-    ]),
-  );
+  await planData(staged, act, 'a hash');
   const beats: DataBeat[] = [];
   const self: DataStage = Object.assign(staged, {
     beats,
@@ -71,6 +66,16 @@ export async function stageData(
       }),
   });
   return self;
+}
+
+/** The data migration of a staged plan; `batch` names the text of its query. */
+export async function planData(staged: Stage, act: DataOrder['act'], batch: string): Promise<void> {
+  await staged.instance.sessions.withSession(({ client }) =>
+    client.query(
+      `insert into pgunwind.plan_data (plan, leg, id, act, batch) select plan, 0, '7', $2, $3 from pgunwind.run where run = $1`,
+      [staged.run, act, batch],
+    ),
+  );
 }
 
 /** How often each letter was moved: each once, or there is something wrong. */
