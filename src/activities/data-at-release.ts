@@ -1,5 +1,5 @@
 import { compareVersions, parseVersion } from '../catalog/version.js';
-import type { CatalogDataMigration, DataMigrationId } from '../contract/catalog.js';
+import type { Catalog, CatalogDataMigration } from '../contract/catalog.js';
 import type { DirtyReason } from '../contract/dirty.js';
 import type { Plan, PlannedDataStep } from '../contract/plan.js';
 import { progressOf } from '../instance/data-survey.js';
@@ -27,9 +27,15 @@ export async function dataAtRelease(
   { instance, run, plan, leg }: { instance: string; run: string; plan: Plan; leg: number },
   database: InstanceDatabase,
 ): Promise<readonly DirtyReason[]> {
-  const opened = instances.open(instance);
-  if (await isPassed(database, run, leg)) return [];
   const moved = movedIn(plan, leg, database);
+  const asked = new Set(moved.map(({ id }) => id));
+  const catalog = await catalogOf(instances.open(instance));
+  const others = (catalog?.dataMigrations ?? []).filter(
+    ({ id, database: of }) => of === database.name && !asked.has(id),
+  );
+  // Before any question: most databases have none, and over a slow line each leg would pay for it.
+  if (moved.length + others.length === 0) return [];
+  if (await isPassed(database, run, leg)) return [];
   const found: DataNotAtEnd[] = [];
   const until = performance.now() + ALL_MS;
   for (const step of moved) {
@@ -46,9 +52,18 @@ export async function dataAtRelease(
       found.push({ id: step.id, description: step.description, expected, found: progress, recorded: false });
     }
   }
-  const asked = new Set(moved.map(({ id }) => id));
-  found.push(...(await recordedElsewhere(opened, plan, leg, database, asked)));
+  if (catalog !== null && others.length > 0) {
+    found.push(...(await recordedElsewhere(catalog, others, plan, leg, database)));
+  }
   return found.length === 0 ? [] : [reasonOf({ code: 'dataNotAtEnd', data: found }, database.name)];
+}
+
+/** The plan comes from the journal: this worker's catalog may be older, or not be there (null). */
+function catalogOf(opened: OpenInstance): Promise<Catalog | null> {
+  return opened.catalog().then(
+    ({ catalog }) => catalog,
+    () => null,
+  );
 }
 
 /** A reset makes a workflow verify again what it has left behind: the data is that of a later release by then. */
@@ -72,21 +87,12 @@ async function ask({ sessions }: InstanceDatabase, text: string, { direction }: 
 }
 
 async function recordedElsewhere(
-  opened: OpenInstance,
+  catalog: Catalog,
+  own: readonly CatalogDataMigration[],
   plan: Plan,
   leg: number,
   database: InstanceDatabase,
-  asked: ReadonlySet<DataMigrationId>,
 ): Promise<readonly DataNotAtEnd[]> {
-  // The plan comes from the journal: this worker's catalog may be older, or not be there.
-  const catalog = await opened.catalog().then(
-    (open) => open.catalog,
-    () => null,
-  );
-  const own = (catalog?.dataMigrations ?? []).filter(
-    ({ id, database: name }) => name === database.name && !asked.has(id),
-  );
-  if (catalog === null || own.length === 0) return [];
   const { recorded, firstVersion } = await database.sessions.withSession(async ({ client }) => ({
     recorded: await database.ledger.dataProgress(client, database.ledgerOptions),
     firstVersion: database.marker === null ? null : await readFirstVersion(client, database.marker),
@@ -102,7 +108,7 @@ async function recordedElsewhere(
 
   function expectedAt(migration: CatalogDataMigration): 0 | 1 | null {
     try {
-      return expectedProgress(catalog as NonNullable<typeof catalog>, plan.databases, release, migration);
+      return expectedProgress(catalog, plan.databases, release, migration);
     } catch {
       return null; // an older catalog does not know the release
     }
