@@ -69,12 +69,15 @@ async function carryOut(
   let size = limits.firstRows;
   let unmoved = 0;
   let passRows = 0;
+  // An attempt that goes on at a cursor has not seen what lies behind it: that pass proves nothing by finding nothing.
+  let isWhole = false;
   while (progress !== target) {
     context.signal.throwIfAborted();
     await throttle.pass();
     const batch = await tryBatch(site, context, limits, size);
     meter.batch(batch.rows);
     passRows += batch.rows;
+    isWhole ||= batch.from === null;
     size = await throttle.yieldLocks(batch, batch.size, nextSize(batch.size, batch.tookMs, limits));
     setSize(size);
     site.doing('moving rows');
@@ -86,8 +89,11 @@ async function carryOut(
     if (progress !== before) unmoved = 0;
     if (progress === target) break;
     if (unmoved >= limits.stallBatches) throw stalled(order, progress, `${Math.round(unmoved)} batches moved nothing`);
-    if (passEnded && passRows === 0) throw stalled(order, progress, 'a whole pass found nothing to do');
-    if (passEnded) passRows = 0;
+    if (passEnded && isWhole && passRows === 0) throw stalled(order, progress, 'a whole pass found nothing to do');
+    if (passEnded) {
+      passRows = 0;
+      isWhole = false;
+    }
   }
   if (!(await askVerify(site))) {
     throw new UnwindError(

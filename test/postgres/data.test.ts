@@ -76,6 +76,22 @@ describe('a data migration', () => {
     expect(await movedMoreThanOnce(staged)).toEqual([]);
   });
 
+  test('that goes on near its end finds what was made behind it, in another pass, and does not call that a stall', async () => {
+    staged = await stageData();
+    const stop = new AbortController();
+    const first = staged.run1({
+      signal: stop.signal,
+      limits: { firstRows: 1_000 },
+      tell: ({ rows }) => rows >= 1_000 && stop.abort(),
+      order: { queries: { ...KEYSET, progress: 'select 0.5' } },
+    });
+    await expect(first).rejects.toThrow();
+    expect(await journal()).toMatchObject([{ state: 'started', cursor: '1000' }]);
+    await staged.database.query('update letters set text = upper(text) where id <= 10; delete from witness');
+    expect(await staged.run1({ order: { attempt: 2 } })).toMatchObject({ how: 'resumed', rows: 1_010, progress: 0 });
+    expect(await movedMoreThanOnce(staged)).toEqual([]);
+  });
+
   test('without a cursor goes on until nothing is left', async () => {
     const batch = `with batch as (select id from letters where text = upper(text) limit $1 for update),
       moved as (update letters l set text = lower(text) from batch b where l.id = b.id returning l.id),
