@@ -3,6 +3,7 @@ import type { DataStepRef, StepRef } from '../contract/activities.js';
 import type { DatabaseName } from '../contract/catalog.js';
 import { FailureType } from '../contract/errors.js';
 import { during, Stuck } from './failures.js';
+import { untilResumed } from './holding.js';
 import { now } from './progress.js';
 import { isStopping, type Run, unlessAborted, yieldClaims } from './run.js';
 
@@ -45,6 +46,7 @@ export async function untilDone<T>(run: Run, place: Place, work: () => Promise<T
       }
       stale = 0;
       if (!(await park(run, place, error))) return undefined;
+      if (run.progress.paused && !(await untilResumed(run, place.claims))) return undefined;
     }
   }
 }

@@ -1,7 +1,6 @@
-import { Context } from '@temporalio/activity';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { until } from '../support/until.js';
-import { FakeInstance, fails, Gate } from './fake-instance.js';
+import { FakeInstance, fails, Gate, untilCancelled } from './fake-instance.js';
 import { type Harness, openHarness } from './harness.js';
 import { saveHistory } from './saved-history.js';
 
@@ -119,15 +118,7 @@ test('where a failover has lost schema steps, they are undone again before the d
 });
 
 test('an abort ends a data migration between two batches', async () => {
-  const instance = turns().next('runDataMigration frontend 0 8', async () => {
-    const context = Context.current();
-    const ticker = setInterval(() => context.heartbeat({ doing: 'moving rows' }), 50);
-    try {
-      return await context.cancelled;
-    } finally {
-      clearInterval(ticker);
-    }
-  });
+  const instance = turns().next('runDataMigration frontend 0 8', untilCancelled);
   const { report, update, status } = await harness.start(instance);
   await until(async () => (await status()).data.some(({ running }) => running), { describe: 'data that is moved' });
   await update('abort', { by: 'ann' });

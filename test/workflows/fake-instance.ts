@@ -313,3 +313,14 @@ export class Gate {
     return work();
   };
 }
+
+/** Waits for a cancellation, as the real step does: with heartbeats, and without hiding it. */
+export async function untilCancelled(): Promise<never> {
+  const context = Context.current();
+  const ticker = setInterval(() => context.heartbeat({ doing: 'running' }), 50);
+  try {
+    return await context.cancelled;
+  } finally {
+    clearInterval(ticker);
+  }
+}

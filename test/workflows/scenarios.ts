@@ -1,11 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { Context } from '@temporalio/activity';
 import type { WorkflowHandle } from '@temporalio/client';
 import { CancelledFailure } from '@temporalio/common';
 import { expect } from 'vitest';
 import type { UnwindReport } from '../../src/contract/messages.js';
 import { until } from '../support/until.js';
-import { dirty, FakeInstance, fails, Gate, PLAN } from './fake-instance.js';
+import { dirty, FakeInstance, fails, Gate, PLAN, untilCancelled } from './fake-instance.js';
 import type { Started } from './harness.js';
 
 /** The passage of a run from its start to its end, whatever becomes of the worker's cache. */
@@ -34,17 +33,6 @@ async function completes({ report }: Started, more: Partial<UnwindReport> = {}):
   const result = await report;
   expect(result).toMatchObject({ outcome: 'completed', standsAt: 'v5.0.0', stepsDone: result.stepsTotal, ...more });
   return result;
-}
-
-/** Waits for a cancellation, as the real step does: with heartbeats, and without hiding it. */
-async function untilCancelled(): Promise<never> {
-  const context = Context.current();
-  const ticker = setInterval(() => context.heartbeat({ doing: 'running' }), 50);
-  try {
-    return await context.cancelled;
-  } finally {
-    clearInterval(ticker);
-  }
 }
 
 export const SCENARIOS: readonly Scenario[] = [
