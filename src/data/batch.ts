@@ -41,9 +41,11 @@ export async function runBatch(site: BatchSite, size: number): Promise<Batch> {
   const { order, session } = site;
   const began = performance.now();
   const place = `${literal(order.run)}, ${order.leg}, ${literal(order.id)}`;
-  const begun = await sendMessage(
-    session.client,
-    `begin isolation level read committed; select pgunwind.begin_batch(${place}, ${literal(order.token)}) as pgu_cursor;`,
+  const begun = await watching(site, () =>
+    sendMessage(
+      session.client,
+      `begin isolation level read committed; select pgunwind.begin_batch(${place}, ${literal(order.token)}) as pgu_cursor;`,
+    ),
   );
   const from = columnOf<string | null>(begun, 'pgu_cursor') ?? null;
   const answer = await ask(site, order.queries.batch, [size, from]);
@@ -51,9 +53,11 @@ export async function runBatch(site: BatchSite, size: number): Promise<Batch> {
   // Nothing done and nowhere to go on: the next pass begins at the beginning.
   const next = rows === 0 && cursor === from ? null : cursor;
   const cursorText = next === null ? 'null' : literal(next);
-  const ended = await sendMessage(
-    session.client,
-    `select pgunwind.end_batch(${place}, ${cursorText}, ${rows}), pgunwind.waiting_behind() as pgu_waiting; commit;`,
+  const ended = await watching(site, () =>
+    sendMessage(
+      session.client,
+      `select pgunwind.end_batch(${place}, ${cursorText}, ${rows}), pgunwind.waiting_behind() as pgu_waiting; commit;`,
+    ),
   );
   const waiting = columnOf<number>(ended, 'pgu_waiting') ?? 0;
   return { from, cursor: next, rows, waiting, tookMs: performance.now() - began };
@@ -89,20 +93,23 @@ export async function askVerify(site: BatchSite): Promise<boolean> {
 
 type Row = Readonly<Record<string, string | null>>;
 
-/** A query of the author's may take as long as it takes; it is watched, and a cancellation reaches it. */
-async function ask({ database, order, session, signal, doing }: BatchSite, text: string, values: unknown[]) {
+/** A query of the author's may take as long as it takes. */
+async function ask(site: BatchSite, text: string, values: unknown[]) {
+  const query = { text, values, types: AS_TEXT, query_timeout: LONGEST_TIMER_MS };
+  const { rows } = await watching(site, () => site.session.client.query<Row>(query));
+  return rows;
+}
+
+/** A lock that is waited for is told, a cancellation reaches the server, and a path that has gone silent is found out. */
+export function watching<T>(site: BatchSite, work: () => Promise<T>): Promise<T> {
+  const { database, order, session, signal, doing } = site;
+  const { sessions, name, lockTimeoutMs, blockers } = database;
   const waits = createLockWaits({
-    policy: database.blockers,
+    policy: blockers,
     session,
     step: { run: order.run, seq: 0, attempt: order.attempt },
   });
-  const { sessions, name, lockTimeoutMs } = database;
-  const query = { text, values, types: AS_TEXT, query_timeout: LONGEST_TIMER_MS };
-  const { rows } = await watched(
-    { sessions, session, database: name, progress: doing, signal, waits, lockTimeoutMs },
-    () => session.client.query<Row>(query),
-  );
-  return rows;
+  return watched({ sessions, session, database: name, progress: doing, signal, waits, lockTimeoutMs }, work);
 }
 
 function onlyRow(order: DataOrder, rows: readonly Row[], query: string): Row {

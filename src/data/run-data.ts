@@ -4,7 +4,7 @@ import { FailureType, UnwindError } from '../contract/errors.js';
 import { MessageError } from '../postgres/message.js';
 import { classify, kindOf, sqlstateOf, TRANSIENT } from '../postgres/sqlstate.js';
 import type { InstanceDatabase } from '../step/database.js';
-import { askProgress, askVerify, endOf, runBatch, type Batch, type BatchSite } from './batch.js';
+import { askProgress, askVerify, endOf, runBatch, watching, type Batch, type BatchSite } from './batch.js';
 import { answerOf, beginData, letGo, type Begun } from './begin.js';
 import { createMeter, nextSize, type Meter } from './meter.js';
 import { endData } from './end.js';
@@ -42,7 +42,7 @@ export async function runData(
     const setSize = (next: number) => (size = next);
     try {
       const progress = await carryOut(site, context, limits, meter, setSize);
-      const outcome = await endData(session, order, progress);
+      const outcome = await watching(site, () => endData(session, order, progress));
       await letGo(session);
       return { ...outcome, how: howOf(beginning.row) };
     } catch (error) {

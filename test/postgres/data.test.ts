@@ -135,6 +135,28 @@ describe('a death in the middle', () => {
     },
   );
 
+  test.each(['begin_batch', 'end_batch'] as const)(
+    'at %s the path goes silent: the attempt ends within seconds, and the next one moves no row twice',
+    async (message) => {
+      proxy = await startProxy({ port: Number(new URL(serverUrl()).port), wire: true });
+      const through = proxy;
+      staged = await stageData({}, { via: (url) => through.url(url) });
+      const answer = proxy.hold({
+        database: staged.database.name,
+        when: ({ side, text }) => side === 'client' && text.includes(message),
+      });
+      const attempt = staged.run1({ limits: { firstRows: 100, mostRows: 100 } }).catch((error: unknown) => error);
+      await until(() => answer.isReached(), { describe: `the message with ${message}` });
+      proxy.silence();
+      const began = performance.now();
+      expect(await attempt).toMatchObject({ type: FailureType.DatabaseUnreachable, retryable: true });
+      expect(performance.now() - began).toBeLessThan(15_000); // the limit of a query is 30 s
+      const again = await staged.run1({ order: { attempt: 2 }, limits: { firstRows: 100, mostRows: 100 } });
+      expect(again).toMatchObject({ rows: 1_000, progress: 0 });
+      expect(await movedMoreThanOnce(staged)).toEqual([]);
+    },
+  );
+
   test.each([
     ['of the same text goes on behind the last batch of a run that was ended', 'reverse', 'a hash', 600],
     ['of another text begins at the beginning', 'reverse', 'another hash', 1_000],
