@@ -7,6 +7,7 @@ import { runData } from '../data/run-data.js';
 import type { DataOptions } from '../config/schema.js';
 import type { DataLimits } from '../data/order.js';
 import type { ActivityDeps } from './deps.js';
+import { createDataMetrics } from './metrics.js';
 
 const HEARTBEAT_MS = 1_000;
 
@@ -34,6 +35,7 @@ export function createRunDataMigration({ instances, plans, log }: ActivityDeps):
         pause: (ms: number) => pause(ms, undefined, { signal }),
         signal,
         limits: limitsOf(opened.config.options.data),
+        metrics: createDataMetrics(context, { instance, database: database.name, id, act: step.act }),
       };
       const isLeft = step.act === 'leave' || step.act === 'lose';
       if (!isLeft && queries === null) throw withoutQueries(database.name, id);

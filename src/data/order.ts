@@ -69,4 +69,13 @@ export interface DataContext {
   /** Aborted on cancellation and worker shutdown: the batch under way is cancelled on the server. */
   readonly signal: AbortSignal;
   readonly limits?: Partial<DataLimits>;
+  readonly metrics?: DataMetrics;
+}
+
+/** What is counted for whoever watches many instances at once. */
+export interface DataMetrics {
+  /** A batch is durable. */
+  batch(rows: number, tookMs: number): void;
+  /** As the data says it, 0 to 1. */
+  progress(value: number): void;
 }

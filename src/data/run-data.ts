@@ -9,7 +9,7 @@ import { answerOf, beginData, letGo, type Begun } from './begin.js';
 import { createMeter, nextSize, type Meter } from './meter.js';
 import { endData } from './end.js';
 import { createThrottle } from './throttle.js';
-import { DATA_LIMITS, type DataContext, type DataLimits, type DataOrder } from './order.js';
+import { DATA_LIMITS, type DataContext, type DataLimits, type DataMetrics, type DataOrder } from './order.js';
 
 // What an attempt at a data migration promises. As for a step (step/apply.ts): one writer, a repeat costs nothing, a zombie commits
 // nothing, never on dirt. And:
@@ -64,7 +64,7 @@ async function carryOut(
   const { order } = site;
   const target = endOf(order);
   const throttle = createThrottle(site, context, limits);
-  const asker = createAsker(site, meter, limits.progressShare);
+  const asker = createAsker(site, meter, limits.progressShare, context.metrics);
   let progress = await asker.ask();
   let size = limits.firstRows;
   let unmoved = 0;
@@ -76,6 +76,7 @@ async function carryOut(
     await throttle.pass();
     const batch = await tryBatch(site, context, limits, size);
     meter.batch(batch.rows);
+    context.metrics?.batch(batch.rows, batch.tookMs);
     passRows += batch.rows;
     isWhole ||= batch.from === null;
     size = await throttle.yieldLocks(batch, batch.size, nextSize(batch.size, batch.tookMs, limits));
@@ -111,7 +112,7 @@ interface Asker {
   isDue(): boolean;
 }
 
-function createAsker(site: BatchSite, meter: Meter, share: number): Asker {
+function createAsker(site: BatchSite, meter: Meter, share: number, metrics?: DataMetrics): Asker {
   let dueAt = 0;
   return {
     async ask() {
@@ -120,6 +121,7 @@ function createAsker(site: BatchSite, meter: Meter, share: number): Asker {
       const now = performance.now();
       dueAt = now + Math.max(500, (now - began) / share);
       meter.measured(progress);
+      metrics?.progress(progress);
       await notePlace(site, progress);
       return progress;
     },

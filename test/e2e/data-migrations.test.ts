@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { temporal } from '@temporalio/proto';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { buildCatalog } from '../../src/catalog/build.js';
 import { writeCatalog } from '../../src/catalog/store.js';
@@ -9,6 +10,7 @@ import { closeGate } from '../support/gate.js';
 import { forbidden, secretsIn } from '../support/kept.js';
 import { openTestEngine, type TestEngine, type TestRun } from '../support/engine.js';
 import { createDatabase, expectNoLeaks, type TestDatabase } from '../support/postgres.js';
+import { until } from '../support/until.js';
 import { inFolder, migration, write, type Files } from '../unit/catalog/sources.js';
 
 // From v1.0.0 to v3.0.0 and back: letters in capitals belong to v2.0.0 and later; v3.0.0 demands them by a constraint, v1.0.0 forbids
@@ -114,6 +116,8 @@ instances:
   };
 }
 
+const { PENDING_ACTIVITY_STATE_PAUSED: PAUSED } = temporal.api.enums.v1.PendingActivityState;
+
 const moved = (to: string) => Array.from({ length: LETTERS }, (_, at) => `${to} ${at + 1}`);
 const sorted = (what: readonly string[]) => [...what].sort();
 
@@ -150,14 +154,18 @@ test('up and down again: schema and data move in the one order in which they fit
   expect(secretsIn([await down.history()], secrets)).toEqual([]);
 });
 
+/** A row that waits at a gate holds the batches up where we want them: behind the first. */
+async function holdUp(shop: Shop): Promise<void> {
+  await shop.database.query(`
+    create function gate() returns trigger language plpgsql as $$ begin ${PERFORM_WAIT} return new; end $$;
+    create trigger gate before update on letters for each row when (new.id = ${LETTERS - 100}) execute function gate()`);
+}
+
 test('a worker that is replaced in the middle of the data goes on behind the last batch, and no row is moved twice', async () => {
   const shop = await openShop();
   await (await shop.go('v3.0.0', 'up')).unaided();
   await shop.database.query('truncate witness');
-  // A row that waits at a gate holds the batches up where we want them: behind the first.
-  await shop.database.query(`
-    create function gate() returns trigger language plpgsql as $$ begin ${PERFORM_WAIT} return new; end $$;
-    create trigger gate before update on letters for each row when (new.id = ${LETTERS - 100}) execute function gate()`);
+  await holdUp(shop);
   const gate = await closeGate(shop.database, 1);
   const run = await shop.go('v1.0.0', 'down');
   await gate.waiter();
@@ -168,5 +176,37 @@ test('a worker that is replaced in the middle of the data goes on behind the las
   await gate.open();
   expect(await run.unaided()).toMatchObject({ outcome: 'completed', standsAt: 'v1.0.0' });
   const falling = await shop.witnessed();
+  expect(sorted(falling.filter((what) => what.startsWith('lower')))).toEqual(sorted(moved('lower')));
+});
+
+test("Temporal's own pause of the activity rolls the batch back and begins no other; its unpause goes on there", async () => {
+  const shop = await openShop();
+  await (await shop.go('v3.0.0', 'up')).unaided();
+  await shop.database.query('truncate witness');
+  await holdUp(shop);
+  const gate = await closeGate(shop.database, 1);
+  const run = await shop.go('v1.0.0', 'down');
+  await gate.waiter();
+  const { client } = shop.engine;
+  const activity = {
+    namespace: client.options.namespace,
+    execution: { workflowId: run.workflowId },
+    id: 'frontend-data-7-reverse',
+  };
+  await client.workflowService.pauseActivity({ ...activity, identity: 'a person', reason: 'to look at it' });
+  const pending = async () => (await run.handle.describe()).raw.pendingActivities?.[0];
+  await until(async () => (await pending())?.state === PAUSED, {
+    describe: 'the activity to be paused',
+    show: pending,
+  });
+  const waiting = `select from pg_stat_activity where datname = current_database() and wait_event = 'advisory'`;
+  await until(async () => (await shop.database.query(waiting)).length === 0, { describe: 'the batch to be ended' });
+  await gate.open();
+  const held = await shop.witnessed();
+  expect((await run.status()).state).toBe('running');
+  await client.workflowService.unpauseActivity({ ...activity, identity: 'a person' });
+  expect(await run.unaided()).toMatchObject({ outcome: 'completed', standsAt: 'v1.0.0' });
+  const falling = await shop.witnessed();
+  expect(falling.length).toBeGreaterThan(held.length);
   expect(sorted(falling.filter((what) => what.startsWith('lower')))).toEqual(sorted(moved('lower')));
 });
