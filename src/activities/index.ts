@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Config } from '../config/schema.js';
 import type { Activities } from '../contract/activities.js';
 import { createInstances } from '../instance/instances.js';
+import { createAskPollers } from './ask-pollers.js';
 import { createApplyMigration } from './apply-migration.js';
 import { createCheckDirty } from './check-dirty.js';
 import { createClaim, createYieldClaim } from './claim.js';
@@ -66,6 +67,7 @@ export function createActivities({
     verifyRelease: looking('verifyRelease', 'verifying the release', createVerifyRelease(deps)),
     recordDecision: beaten('recordDecision', 'recording the decision', createRecordDecision(deps)),
     endRun: beaten('endRun', 'recording the end', createEndRun(deps)),
+    askPollers: looking('askPollers', 'asking who polls', createAskPollers()),
     close: () => instances.close(),
   };
 }

@@ -185,6 +185,7 @@ async function summarize(
       stepTimeoutSeconds: options.stepTimeoutSeconds,
       heartbeatTimeoutSeconds: options.heartbeatTimeoutSeconds,
       maximumAttempts: options.maximumAttempts,
+      workerWaitSeconds: options.workerWaitSeconds,
     },
   };
 }

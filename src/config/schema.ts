@@ -95,6 +95,8 @@ const optionsSchema = z.strictObject({
   heartbeatTimeoutSeconds: z.number().int().min(5).max(3_600).default(10),
   /** Attempts at a failure that a repeat can cure, before the run parks; null: for ever. */
   maximumAttempts: z.number().int().min(1).nullable().default(null),
+  /** How long an activity of the product's own waits for a worker before somebody asks whether its task queue is polled at all. */
+  workerWaitSeconds: z.number().int().min(1).max(3_600).default(40),
   data: dataOptionsSchema.prefault({}),
 });
 

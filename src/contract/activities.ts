@@ -74,6 +74,8 @@ export interface RunOptions {
   readonly heartbeatTimeoutSeconds: number;
   /** Attempts of a retryable failure before the run parks; null: for ever. */
   readonly maximumAttempts: number | null;
+  /** How long an activity of the product's own may wait for a worker before somebody asks whether its queue is polled. */
+  readonly workerWaitSeconds?: number;
 }
 
 export interface ClaimInput {
@@ -274,6 +276,16 @@ export interface EndRunInput {
   readonly state: 'completed' | 'aborted' | 'cancelled';
 }
 
+export interface AskPollersInput {
+  readonly taskQueue: string;
+}
+
+/** A worker that the server has seen asking for activities of a queue within the last five minutes. */
+export interface Poller {
+  readonly identity: string;
+  readonly secondsAgo: number;
+}
+
 export interface Activities {
   /** Reads ledgers and journals of all databases, computes the plan, stores it with its scripts in every journal. */
   makePlan(input: MakePlanInput): Promise<PlanSummary>;
@@ -289,4 +301,6 @@ export interface Activities {
   verifyRelease(input: VerifyReleaseInput): Promise<VerifyReleaseResult>;
   recordDecision(input: RecordDecisionInput): Promise<void>;
   endRun(input: EndRunInput): Promise<void>;
+  /** Who polls a task queue of the user's. */
+  askPollers(input: AskPollersInput): Promise<{ readonly pollers: readonly Poller[] }>;
 }

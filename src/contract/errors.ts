@@ -53,6 +53,8 @@ export const FailureType = {
   DataFailed: 'DataFailed',
   /** A data migration says that it works, and its data does not move; or there is nothing left to do, and it is not at its end. */
   DataStalled: 'DataStalled',
+  /** Nobody polls the task queue of an activity of the product's own. Nothing of it was begun; the run parks. */
+  HandlerUnavailable: 'HandlerUnavailable',
   /** Somebody completed or failed the activity by hand (`temporal activity complete`, `fail`). The run parks. */
   SettledByHand: 'SettledByHand',
   /** An error of pg-unwind itself that has no name here. */

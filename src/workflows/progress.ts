@@ -52,6 +52,8 @@ export interface Progress {
   readonly data: Map<DatabaseName, DataStepRef[]>;
   /** Those that are being carried out. */
   readonly moving: Map<DatabaseName, DataStepRef>;
+  /** What calls of the product's own activities wait for, by their ids. */
+  readonly waiting: Map<string, string>;
   readonly lastCheck: Map<DatabaseName, NonNullable<DatabaseProgress['lastCheck']>>;
   /** Checks that rode behind the last commits, and the workflow time of their arrival. */
   readonly riding: Map<DatabaseName, { readonly verdict: CheckVerdict; readonly nextSeq: number; readonly at: number }>;
@@ -91,6 +93,7 @@ export function startProgress(direction: Direction, input: UnwindInput, carried:
     current: new Map(),
     data: new Map(),
     moving: new Map(),
+    waiting: new Map(),
     lastCheck: new Map(),
     riding: new Map(),
     timelines: new Map(Object.entries(carried?.timelines ?? {})),

@@ -71,6 +71,12 @@ export function createProxies(options: RunOptions = BEFORE_THE_PLAN) {
     startToCloseTimeout: '20s',
     scheduleToCloseTimeout: '1m', // the one end date
   });
+  // The server answers from memory; whoever waits for a worker must hear within the minute, and goes on waiting where it cannot be asked.
+  const asking = proxyActivities<Activities>({
+    ...shared,
+    startToCloseTimeout: '5s',
+    scheduleToCloseTimeout: '15s',
+  });
   return {
     makePlan: planning.makePlan,
     readLeg: reading.readLeg,
@@ -94,6 +100,7 @@ export function createProxies(options: RunOptions = BEFORE_THE_PLAN) {
     endRun: releasing.endRun,
     endRunOnParting: parting.endRun,
     yieldClaim: parting.yieldClaim,
+    askPollers: asking.askPollers,
   };
 }
 

@@ -75,5 +75,6 @@ function waitingFor(progress: Progress): string | null {
       (consented === undefined ? '' : `; "acceptDataLoss" consents to another plan, ${consented}`)
     );
   }
+  if (progress.waiting.size > 0) return [...progress.waiting.values()].join('; ');
   return null;
 }

@@ -9,6 +9,7 @@ import type {
   RecordDecisionInput,
   StepRef,
 } from '../../src/contract/activities.js';
+import { createAskPollers } from '../../src/activities/ask-pollers.js';
 import type { BlockerPolicy } from '../../src/contract/blockers.js';
 import type { DatabaseName } from '../../src/contract/catalog.js';
 import type { DirtyReason } from '../../src/contract/dirty.js';
@@ -255,6 +256,8 @@ export class FakeInstance {
       this.#call('endRun', input.state, async () => {
         this.ended = input.state;
       }),
+
+    askPollers: (input) => this.#call('askPollers', input.taskQueue, createAskPollers().bind(null, input)),
   };
 
   async #call<T>(activity: ActivityName, what: string, work: () => Promise<T>): Promise<T> {
