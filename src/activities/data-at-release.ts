@@ -2,6 +2,7 @@ import { compareVersions, parseVersion } from '../catalog/version.js';
 import type { Catalog, CatalogDataMigration } from '../contract/catalog.js';
 import type { DirtyReason } from '../contract/dirty.js';
 import type { Plan, PlannedDataStep } from '../contract/plan.js';
+import { describeWriters } from '../contract/writers.js';
 import { progressOf } from '../instance/data-survey.js';
 import type { OpenInstance } from '../instance/instances.js';
 import { dataSteps } from '../journal/data.js';
@@ -11,6 +12,7 @@ import { expectedProgress } from '../plan/data-expected.js';
 import { askValue } from '../postgres/ask-value.js';
 import type { InstanceDatabase } from '../step/database.js';
 import { reasonOf, type DataNotAtEnd } from '../step/reasons.js';
+import { findWriters } from '../step/writers.js';
 import type { ActivityDeps } from './deps.js';
 
 /** One progress query. The runner has asked it a moment ago; what takes longer now is passed over, and said. */
@@ -55,7 +57,16 @@ export async function dataAtRelease(
   if (catalog !== null && others.length > 0) {
     found.push(...(await recordedElsewhere(catalog, others, plan, leg, database)));
   }
-  return found.length === 0 ? [] : [reasonOf({ code: 'dataNotAtEnd', data: found }, database.name)];
+  if (found.length === 0) return [];
+  const reason = reasonOf({ code: 'dataNotAtEnd', data: found }, database.name);
+  return [{ ...reason, evidence: reason.evidence + (await whoIsThere(instances.open(instance), database)) }];
+}
+
+/** Those who may have made the rows, where they are still connected; a hint, so a failure is none. */
+async function whoIsThere({ config }: OpenInstance, database: InstanceDatabase): Promise<string> {
+  const found = database.sessions.withSession(({ client }) => findWriters(client, database, config.options.writers));
+  const writers = await found.catch(() => []);
+  return writers.length === 0 ? '' : `; connected now: ${describeWriters(writers)}`;
 }
 
 /** The plan comes from the journal: this worker's catalog may be older, or not be there (null). */

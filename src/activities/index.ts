@@ -5,6 +5,7 @@ import type { Activities } from '../contract/activities.js';
 import { createInstances } from '../instance/instances.js';
 import { createAskPollers } from './ask-pollers.js';
 import { createApplyMigration } from './apply-migration.js';
+import { createAwaitWriters } from './await-writers.js';
 import { createCheckDirty } from './check-dirty.js';
 import { createClaim, createYieldClaim } from './claim.js';
 import { createVerdicts, type ActivityDeps } from './deps.js';
@@ -45,7 +46,7 @@ export function createActivities({
         throw asFailure(error, name, log, cancellationSignal, info.attempt);
       }
     };
-  // `claim`, `applyMigration` and `runDataMigration` beat by themselves: they have more to tell than what they are.
+  // `claim`, `awaitWriters`, `applyMigration` and `runDataMigration` beat by themselves: they have more to tell than what they are.
   const beaten = <I, O>(name: string, doing: string, work: (input: I) => Promise<O>) =>
     named(name, (input: I) => beating(doing, () => work(input)));
   // What changes nothing that counts is left alone when nobody waits for it any more: its query may have no answer for minutes.
@@ -60,6 +61,7 @@ export function createActivities({
     claim: named('claim', createClaim(deps)),
     yieldClaim: beaten('yieldClaim', 'giving the claim back', createYieldClaim(deps)),
     readLeg: looking('readLeg', 'reading the journal', createReadLeg(deps)),
+    awaitWriters: named('awaitWriters', createAwaitWriters(deps)),
     checkDirty: looking('checkDirty', 'checking', createCheckDirty(deps)),
     applyMigration: named('applyMigration', createApplyMigration(deps)),
     runDataMigration: named('runDataMigration', createRunDataMigration(deps)),

@@ -1,14 +1,20 @@
 import type { Activities, LegRef, StepRef } from '../contract/activities.js';
 import { FailureType, UnwindError } from '../contract/errors.js';
+import { describeWriters, type Writer } from '../contract/writers.js';
 import { dataSteps } from '../journal/data.js';
-import { closedLegs, doneSteps } from '../journal/runs.js';
+import { legStanding } from '../journal/runs.js';
 import type { InstanceDatabase } from '../step/database.js';
+import { findWriters } from '../step/writers.js';
 import type { ActivityDeps } from './deps.js';
 
-/** The steps of one leg, each with what the journal says of it now: the journal is the position, not the history. */
+/**
+ * The steps of one leg, each with what the journal says of it now: the journal is the position, not the history. And who else is
+ * connected, where the leg has still something to do.
+ */
 export function createReadLeg({ instances, plans }: ActivityDeps): Activities['readLeg'] {
-  return async ({ instance, run, plan: planId, leg: at }): Promise<LegRef> => {
-    const { databases } = instances.open(instance);
+  return async ({ instance, run, plan: planId, leg: at, besideWriters }): Promise<LegRef> => {
+    const { databases, config } = instances.open(instance);
+    const { writers: options } = config.options;
     const plan = await plans.plan(databases[0] as InstanceDatabase, planId);
     const leg = plan.legs[at];
     if (leg === undefined) {
@@ -17,8 +23,7 @@ export function createReadLeg({ instances, plans }: ActivityDeps): Activities['r
     const answers = await Promise.all(
       databases.map((database) =>
         database.sessions.withSession(async ({ client }) => {
-          const done = await doneSteps(client, run);
-          const closed = (await closedLegs(client, run)).has(at);
+          const { done, closed } = await legStanding(client, run, at);
           const steps: StepRef[] = (leg.steps[database.name] ?? []).map(({ seq, migration, name, execution }) => ({
             seq,
             migration,
@@ -34,10 +39,14 @@ export function createReadLeg({ instances, plans }: ActivityDeps): Activities['r
             act,
             done: begun.some((each) => each.leg === at && each.id === id && each.done),
           }));
-          return { database: database.name, steps, closed, data };
+          const begins = besideWriters !== true && !closed && [...steps, ...data].some((step) => !step.done);
+          const writers = begins ? await findWriters(client, database, options) : [];
+          return { database: database.name, steps, closed, data, writers };
         }),
       ),
     );
+    const writers = answers.flatMap((answer) => answer.writers);
+    if (writers.length > 0 && options.policy === 'refuse') throw activeWriters(leg.release, writers);
     return {
       release: leg.release,
       steps: Object.fromEntries(answers.map(({ database, steps }) => [database, steps])),
@@ -45,6 +54,20 @@ export function createReadLeg({ instances, plans }: ActivityDeps): Activities['r
       ...(leg.data === undefined
         ? {}
         : { data: Object.fromEntries(answers.map(({ database, data }) => [database, data])) }),
+      ...(writers.length === 0 || options.policy === 'refuse'
+        ? {}
+        : { writers: { policy: options.policy, found: writers } }),
     };
   };
+}
+
+function activeWriters(release: string, writers: readonly Writer[]): UnwindError {
+  return new UnwindError(
+    FailureType.ActiveWriters,
+    `Others are connected, and "options.writers" of this instance lets no leg begin beside them: ${describeWriters(writers)}. An application ` +
+      `that still runs can write rows in the form of its own release behind the back of this run. The leg to ${release} is not begun, and ` +
+      'nothing was changed. Stop these services; or name the role or application that may stay in "exemptRoles" or "exemptApplicationNames" ' +
+      'and start the workers again. Then send the update "retryStep".',
+    { details: { release, writers } },
+  );
 }

@@ -11,6 +11,7 @@ const STATE_WORDS: Readonly<Record<RunState, string>> = {
   needsOperator: 'needs an operator',
   paused: 'paused',
   atStop: 'waits for the application',
+  waiting: 'waits for sessions of others to end',
   verifying: 'verifying',
   completed: 'completed',
   aborted: 'aborted',

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { BLOCKER_POLICIES } from '../contract/blockers.js';
 import { TASK_QUEUE } from '../contract/ids.js';
+import { WRITERS_POLICIES } from '../contract/writers.js';
 import { connectionReferenceSchema } from './connection-reference.js';
 
 /** Names become parts of workflow ids, activity ids and command lines: no slash, no blank, nothing to quote. */
@@ -77,6 +78,14 @@ const dataOptionsSchema = z.strictObject({
   pauseWhenLocksWait: z.boolean().default(true),
 });
 
+/** Sessions of others at the beginning of a leg: the product's services, which should be stopped then. */
+const writersOptionsSchema = z.strictObject({
+  policy: z.enum(WRITERS_POLICIES).default('warn'),
+  exemptRoles: z.array(text).default([]),
+  /** Exact, or the beginning of a name with `*` behind it. */
+  exemptApplicationNames: z.array(text).default([]),
+});
+
 const optionsSchema = z.strictObject({
   /**
    * How long a step waits for a lock before it gives way to those behind it and tries again; 0 waits for ever. Longer than the
@@ -98,6 +107,7 @@ const optionsSchema = z.strictObject({
   /** How long an activity of the product's own waits for a worker before somebody asks whether its task queue is polled at all. */
   workerWaitSeconds: z.number().int().min(1).max(3_600).default(40),
   data: dataOptionsSchema.prefault({}),
+  writers: writersOptionsSchema.prefault({}),
 });
 
 const instanceSchema = z.strictObject({

@@ -4,6 +4,7 @@ import type { DirtyReason, DirtyWarning } from './dirty.js';
 import type { Via } from './input.js';
 import type { Direction, PlanId } from './plan.js';
 import type { Execution } from './script.js';
+import type { Writer, WritersPolicy } from './writers.js';
 
 /** What crosses between a workflow and its activities: one plain JSON object in, one out. No SQL, no row, no secret. */
 
@@ -110,6 +111,8 @@ export interface ReadLegInput {
   readonly plan: PlanId;
   /** 0-based. */
   readonly leg: number;
+  /** Whoever else is connected: no leg begins by this reading. */
+  readonly besideWriters?: true;
 }
 
 /** A step as the workflow sees it: enough to name it and to order it. */
@@ -135,6 +138,14 @@ export interface LegRef {
   readonly closed: boolean;
   /** Left out where the leg has none. */
   readonly data?: Readonly<Record<DatabaseName, readonly DataStepRef[]>>;
+  /** Sessions of others, where the leg has still something to do; left out where there are none. */
+  readonly writers?: { readonly policy: Exclude<WritersPolicy, 'refuse'>; readonly found: readonly Writer[] };
+}
+
+export interface AwaitWritersInput {
+  readonly instance: string;
+  /** The leg that is not begun while they are there, for the log. */
+  readonly release: string;
 }
 
 export interface CheckDirtyInput {
@@ -292,7 +303,10 @@ export interface Activities {
   /** Ends every session of the owner's earlier claims, then issues a new fence token per database. */
   claim(input: ClaimInput): Promise<ClaimResult>;
   yieldClaim(input: YieldClaimInput): Promise<void>;
+  /** @throws {UnwindError} ActiveWriters, where the instance refuses to begin a leg beside sessions of others. */
   readLeg(input: ReadLegInput): Promise<LegRef>;
+  /** Returns when no session of others is connected any more, or after some minutes with those that still are. */
+  awaitWriters(input: AwaitWritersInput): Promise<{ readonly writers: readonly Writer[] }>;
   checkDirty(input: CheckDirtyInput): Promise<CheckVerdict>;
   applyMigration(input: ApplyMigrationInput): Promise<StepOutcome>;
   /** Carries a data migration to its end, in batches of one transaction each. */

@@ -31,6 +31,8 @@ export const FailureType = {
   InstanceBusy: 'InstanceBusy',
   /** A claim by another workflow is open on the database. */
   ClaimedByAnother: 'ClaimedByAnother',
+  /** Sessions of others were connected when a leg was to begin, and the instance's policy refuses that. The run parks. */
+  ActiveWriters: 'ActiveWriters',
   /** The script failed in a way that a repeat can cure (lock, deadlock, resources, connection). Retried. */
   StepInterrupted: 'StepInterrupted',
   /** The script failed in a way that a repeat cannot cure. The run parks. */

@@ -2,6 +2,7 @@ import type { DataStepRef } from './activities.js';
 import type { DatabaseName, DataMigrationId, MigrationId } from './catalog.js';
 import type { DirtyReason } from './dirty.js';
 import type { Direction, PlanId } from './plan.js';
+import type { Writer } from './writers.js';
 
 /** Names of the messages of an instance's workflow; the definitions with their handlers are in src/workflows. */
 export const QueryName = { status: 'status' } as const;
@@ -21,6 +22,7 @@ export const UpdateName = {
  * - `needsOperator`: parked; `parked` says what was found and which updates go on.
  * - `paused`: by an operator; what runs ends first, nothing begins before `resume`.
  * - `atStop`: at a release that `via` names; waits for `continue`.
+ * - `waiting`: for sessions of others to end, before a leg begins (`options.writers`).
  * - `verifying`: a leg's release is being recorded and verified.
  * - `completed`, `aborted`, `cancelled`: the end.
  */
@@ -31,6 +33,7 @@ export type RunState =
   | 'needsOperator'
   | 'paused'
   | 'atStop'
+  | 'waiting'
   | 'verifying'
   | 'completed'
   | 'aborted'
@@ -95,6 +98,8 @@ export interface StatusReport {
   readonly databases: Readonly<Record<DatabaseName, DatabaseProgress>>;
   /** Of the current leg, once its schema stands; empty where it has none. */
   readonly data: readonly DataProgress[];
+  /** Sessions of others that the run waits for; left out in every other state. */
+  readonly writers?: readonly Writer[];
   readonly waitingFor: string | null;
   readonly parked: readonly Parked[];
   readonly decisions: readonly Decision[];

@@ -75,6 +75,21 @@ export async function closedLegs(client: pg.ClientBase, run: string): Promise<Re
   return new Set(rows.map((row) => row.leg));
 }
 
+const STANDING = `-- pg-unwind runs.standing
+select array(select s.seq from pgunwind.step s where s.run = $1 and s.state = 'done') as done,
+       exists (select from pgunwind.leg l where l.run = $1 and l.leg = $2) as closed`;
+
+/** What a leg needs to know of its run: one question, for it is asked at the beginning of each. */
+export async function legStanding(
+  client: pg.ClientBase,
+  run: string,
+  leg: number,
+): Promise<{ readonly done: ReadonlySet<number>; readonly closed: boolean }> {
+  const { rows } = await client.query<{ done: number[]; closed: boolean }>(STANDING, [run, leg]);
+  const { done, closed } = rows[0] as { done: number[]; closed: boolean };
+  return { done: new Set(done), closed };
+}
+
 const HALF_DONE = `-- pg-unwind runs.half-done
 select s.migration, s.direction, s.script
   from pgunwind.step s

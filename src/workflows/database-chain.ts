@@ -78,7 +78,7 @@ async function applyOrGoBack(
   } catch (error) {
     if (!(error instanceof Stuck) || error.failure !== FailureType.JournalBehind) throw error;
     const { progress, proxies } = run;
-    const input = { instance: progress.input.instance, run: progress.run, plan, leg };
+    const input = { instance: progress.input.instance, run: progress.run, plan, leg, besideWriters: true as const };
     const read = await during('plan', () => unlessAborted(run, () => proxies.readLeg(input)));
     const steps = read.steps[database] ?? [];
     const first = steps.find(({ done }) => !done);

@@ -74,7 +74,13 @@ async function readForReport(run: Run, plan: PlanSummary, index: number, leg: Le
   let read: LegRef | null = null;
   await bestEffort(run, 'the steps that were not reached could not be listed', async () => {
     const { instance } = progress.input;
-    read = await proxies.readLegOnParting({ instance, run: progress.run, plan: plan.plan, leg: index });
+    read = await proxies.readLegOnParting({
+      instance,
+      run: progress.run,
+      plan: plan.plan,
+      leg: index,
+      besideWriters: true,
+    });
   });
   return read;
 }

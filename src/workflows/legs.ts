@@ -8,6 +8,7 @@ import { untilDone, wholeInstance } from './parking.js';
 import { moveData } from './data-chain.js';
 import { type LegProgress, type Progress, seqAfterAll, sum, warn } from './progress.js';
 import { isStopping, type Run, unlessAborted } from './run.js';
+import { readWhenAlone } from './writers.js';
 
 /**
  * Promise 6: all databases reach a release boundary before any goes further. From the first leg that is not both closed and
@@ -66,13 +67,7 @@ async function reachBoundary(
   mayGoBack: boolean,
 ): Promise<boolean | 'behind'> {
   const { progress } = run;
-  const read = await untilDone(run, wholeInstance(run), () =>
-    during('plan', () =>
-      unlessAborted(run, () =>
-        run.proxies.readLeg({ instance: progress.input.instance, run: progress.run, plan: plan.plan, leg: index }),
-      ),
-    ),
-  );
+  const read = await readWhenAlone(run, plan, index);
   if (!read) return false;
   leg.done = doneIn(read); // the journal knows better than we do: after a reset the history is behind it
   leg.closed = read.closed;

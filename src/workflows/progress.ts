@@ -4,6 +4,7 @@ import type { DatabaseName } from '../contract/catalog.js';
 import type { UnwindInput } from '../contract/input.js';
 import type { DatabaseProgress, Decision, Parked, RunState } from '../contract/messages.js';
 import type { Direction } from '../contract/plan.js';
+import type { Writer } from '../contract/writers.js';
 import type { Carried } from './carried.js';
 
 export interface LegProgress {
@@ -40,6 +41,8 @@ export interface Progress {
   atStop: number | null;
   /** Stops behind legs below this one have been passed. */
   stopsPassed: number;
+  /** Sessions of others that the next leg waits for. */
+  writers: readonly Writer[];
   /** Nothing but the record of the end is left. */
   ending: boolean;
   /** One chain met an error of ours: the others stop before their next step. */
@@ -86,6 +89,7 @@ export function startProgress(direction: Direction, input: UnwindInput, carried:
     paused: carried?.paused ?? null,
     atStop: null,
     stopsPassed: carried?.stopsPassed ?? 0,
+    writers: [],
     ending: false,
     broken: false,
     tokens: new Map(Object.entries(carried?.tokens ?? {})),

@@ -54,6 +54,11 @@ export function createProxies(options: RunOptions = BEFORE_THE_PLAN) {
     startToCloseTimeout: '30d', // batch after batch, each durable: what ends it is its end, a stall, or a person
     retry,
   });
+  const waiting = proxyActivities<Activities>({
+    ...shared,
+    startToCloseTimeout: '15m', // it returns by itself after ten
+    retry: { ...retry, maximumInterval: '10s' },
+  });
   const releasing = proxyActivities<Activities>({
     ...shared,
     startToCloseTimeout: '1m', // one short transaction per database behind its lock
@@ -81,6 +86,7 @@ export function createProxies(options: RunOptions = BEFORE_THE_PLAN) {
     makePlan: planning.makePlan,
     readLeg: reading.readLeg,
     readLegOnParting: parting.readLeg,
+    awaitWriters: waiting.awaitWriters,
     claim: claiming.claim,
     /** Never a local activity: docs/adr/0002. */
     checkDirty: reading.checkDirty,

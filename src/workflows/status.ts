@@ -1,5 +1,6 @@
 import type { StatusReport } from '../contract/messages.js';
 import { dataActivityId } from '../contract/ids.js';
+import { describeWriters } from '../contract/writers.js';
 import { type Progress, stateOf, stepsOf, stepsOfDatabase } from './progress.js';
 
 /** The answer of the query and of every update. */
@@ -40,6 +41,7 @@ export function statusOf(progress: Progress): StatusReport {
         running: progress.moving.get(database)?.id === step.id && !progress.parked.has(database),
       })),
     ),
+    ...(progress.writers.length === 0 ? {} : { writers: progress.writers }),
     waitingFor: waitingFor(progress),
     parked: [...progress.parked.values()],
     decisions: progress.decisions,
@@ -66,6 +68,12 @@ function waitingFor(progress: Progress): string | null {
   }
   if (state === 'atStop' && progress.atStop !== null) {
     return `the update "continue" or "abort": all databases stand at ${progress.legs[progress.atStop]?.release}, and the application can follow`;
+  }
+  if (state === 'waiting') {
+    return (
+      `sessions of others to end, before the leg to ${progress.legs[progress.leg ?? 0]?.release} begins: ` +
+      `${describeWriters(progress.writers)}. Stop these services, or send the update "abort"`
+    );
   }
   if (state === 'awaitingApproval' && plan) {
     const consented = progress.input.acceptDataLoss;

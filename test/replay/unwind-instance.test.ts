@@ -42,6 +42,7 @@ test('there is a saved history of every shape that a run can take', () => {
       'stale-then-claimed',
       'stop-on-the-way',
       'three-databases',
+      'waited-for-writers',
       'went-back',
     ].map((shape) => `${shape}-0.1.0.json`),
   );

@@ -306,6 +306,8 @@ describe('docker-compose.yml', () => {
   });
 });
 
+const textOf = (value: unknown) => (Array.isArray(value) ? JSON.stringify(value) : String(value));
+
 /** The leaves of the schema: `instances.<name>.options.verify`, with the default as the table shows it. */
 function keysOf(schema: z.ZodType, at = ''): { key: string; value: string }[] {
   interface Def {
@@ -319,7 +321,7 @@ function keysOf(schema: z.ZodType, at = ''): { key: string; value: string }[] {
   let value = 'required';
   for (;;) {
     const def = here._zod.def as unknown as Def;
-    if (def.type === 'default') value = `\`${String(def.defaultValue)}\``;
+    if (def.type === 'default') value = `\`${textOf(def.defaultValue)}\``;
     if (def.type === 'optional' && value === 'required') value = '–';
     if (def.shape !== undefined) {
       return Object.entries(def.shape).flatMap(([key, inner]) => keysOf(inner, at === '' ? key : `${at}.${key}`));

@@ -160,6 +160,8 @@ export class FakeInstance {
         };
       }),
 
+    awaitWriters: (input) => this.#call('awaitWriters', input.release, async () => ({ writers: [] })),
+
     checkDirty: (input) => {
       this.timelinesSeen.push(input.timeline);
       return this.#call('checkDirty', `${input.database} ${input.nextSeq}`, async () => ({
