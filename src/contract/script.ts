@@ -71,6 +71,12 @@ export interface Destruction {
   readonly certainty: 'certain' | 'possible' | 'unknown';
 }
 
+/** Something with room for content that a script makes, and does not fill itself. */
+export interface Made {
+  readonly kind: 'table' | 'column';
+  readonly object: string;
+}
+
 /** Things a reader of the plan should know about a script. `code` is stable, `text` is for people. */
 export interface ScriptNote {
   readonly code: 'swallowsErrors' | 'dynamicSql' | 'tempObjects' | 'sessionSettings' | 'setsRole' | 'mentionsLock';
@@ -87,6 +93,8 @@ export interface ScriptFacts {
   /** Not null: the engine does not run this text, with the reason and what to change. */
   readonly refused: string | null;
   readonly destroys: readonly Destruction[];
+  /** Left out where there is nothing. On the way down it is what an up took away, and it comes back without its content. */
+  readonly makes?: readonly Made[];
   /**
    * Session state that a later unit needs from an earlier one and that dies with the session: temp tables, prepared
    * statements, cursors, currval. Not empty: a death between units parks (design §6, segmented).

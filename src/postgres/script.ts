@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { ScriptFacts, ScriptNote, Span } from '../contract/script.js';
 import { callsIn, isSessionSetting } from './script-calls.js';
 import { distinct, temporariesOf } from './script-destroys.js';
+import { madeBy } from './script-makes.js';
 import { effectsOf, notesOf, type Effects, type Surroundings } from './script-effects.js';
 import { loadParser, parseStatements, type Statement } from './script-parse.js';
 import { readBlock, readRoutine, type Routine } from './script-plpgsql.js';
@@ -45,6 +46,9 @@ export async function analyseScript(text: string): Promise<ScriptFacts> {
   const ran = analysed.filter(({ statement }) => isIn(statement.span, units));
   const settings = ran.filter(({ statement }) => setsSession(statement)).map(({ statement }) => statement.span);
   const notes = new Set<ScriptNote['code']>(ran.flatMap(({ effects }) => [...effects.notes]));
+  const makes = madeBy(
+    ran.flatMap(({ statement }) => [statement, ...readBlock(statement).statements].map(({ node }) => node)),
+  );
   return {
     sha256: hashScript(text),
     bytes: bytes.length,
@@ -53,6 +57,7 @@ export async function analyseScript(text: string): Promise<ScriptFacts> {
     units,
     refused: refusals.size === 0 ? null : [...refusals].join(' '),
     destroys: distinct(ran.flatMap(({ effects }) => effects.destroys)),
+    ...(makes.length === 0 ? {} : { makes }),
     sessionState: sessionStateOf(units, ran, bytes),
     settings,
     countAfresh: ran.some(({ effects }) => effects.countAfresh),
