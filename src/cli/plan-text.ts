@@ -1,6 +1,8 @@
+import type { LossReport } from '../contract/losses.js';
 import type { Plan, PlannedLeg, PlannedStep } from '../contract/plan.js';
 import type { Destruction } from '../contract/script.js';
 import { countSteps, dataSteps, destructiveSteps } from '../plan/report.js';
+import { lossLines } from './loss-text.js';
 import { dataTable, lostData, type DataProgress } from './plan-data-text.js';
 import { borderless } from './table.js';
 import type { Terminal } from './terminal.js';
@@ -13,6 +15,7 @@ export interface PlanView {
   readonly warnings: readonly string[];
   /** Of the plan's data migrations, where it was asked for. */
   readonly progress?: DataProgress;
+  readonly losses?: LossReport;
 }
 
 /** `table jobs, column users.email`, the losses first; `(possibly)` where the text only may do it. */
@@ -67,6 +70,7 @@ export function formatPlan(view: PlanView, colors: Terminal['colors']): string {
     '',
     ...plan.legs.flatMap((leg, index) => [legTitle(plan, leg, index, colors), ...legTables(view, leg, colors), '']),
     ...warningLines(view, colors),
+    ...(view.losses === undefined ? [] : lossLines(view.losses, colors)),
     ...consentLines(view, colors),
   ].join('\n');
 }

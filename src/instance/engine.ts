@@ -2,11 +2,13 @@ import type { Logger } from 'pino';
 import type { Config } from '../config/schema.js';
 import type { CheckVerdict } from '../contract/activities.js';
 import type { DatabaseName } from '../contract/catalog.js';
+import type { LossReport } from '../contract/losses.js';
 import type { Direction, Plan } from '../contract/plan.js';
 import { checkIdle } from './check-idle.js';
 import { dataSteps } from '../plan/report.js';
 import { surveyData, type DataProgress } from './data-survey.js';
-import { createInstances } from './instances.js';
+import { createInstances, type OpenInstance } from './instances.js';
+import { surveyLosses } from './losses/survey.js';
 import { planInstance } from './planning.js';
 
 /** A plan, and what its reader should know beside it. */
@@ -17,11 +19,21 @@ export interface PlannedView {
   readonly warnings: readonly string[];
   /** Of the plan's data migrations, from 0 to 1; null where it cannot be asked for. Left out where it has none. */
   readonly progress?: DataProgress;
+  /** What the plan loses, with figures of now; left out where nobody asked. */
+  readonly losses?: LossReport;
+}
+
+export interface PlanOrder {
+  readonly instance: string;
+  readonly to: string;
+  readonly direction: Direction;
+  /** Count what is lost: reads every doomed table that is not too large. */
+  readonly losses?: boolean;
 }
 
 /** What can be asked of an instance without Temporal; reads only. */
 export interface Engine {
-  plan(order: { instance: string; to: string; direction: Direction }): Promise<PlannedView>;
+  plan(order: PlanOrder): Promise<PlannedView>;
   check(order: { instance: string }): Promise<Readonly<Record<DatabaseName, CheckVerdict>>>;
   close(): Promise<void>;
 }
@@ -29,16 +41,20 @@ export interface Engine {
 export function createEngine({ config, env }: { config: Config; log?: Logger; env?: NodeJS.ProcessEnv }): Engine {
   const instances = createInstances({ config, ...(env === undefined ? {} : { env }) });
   return {
-    async plan({ instance, to, direction }) {
+    async plan({ instance, to, direction, losses = false }) {
       const opened = instances.open(instance);
       const { plan, surveys } = await planInstance(opened, { to, direction, from: null });
       const warnings = [
         ...Object.values(surveys).flatMap((survey) => survey.warnings),
         ...plan.warnings.map(({ text }) => text),
       ];
-      const alreadyThere = plan.legs.length === 0;
-      if (dataSteps(plan).length === 0) return { plan, alreadyThere, warnings };
-      return { plan, alreadyThere, warnings, progress: await surveyData(opened, plan, surveys) };
+      return {
+        plan,
+        alreadyThere: plan.legs.length === 0,
+        warnings,
+        ...(dataSteps(plan).length === 0 ? {} : { progress: await surveyData(opened, plan, surveys) }),
+        ...(losses ? { losses: await lossesOf(opened, plan) } : {}),
+      };
     },
     async check({ instance }) {
       const opened = instances.open(instance);
@@ -50,4 +66,9 @@ export function createEngine({ config, env }: { config: Config; log?: Logger; en
     },
     close: () => instances.close(),
   };
+}
+
+async function lossesOf(instance: OpenInstance, plan: Plan): Promise<LossReport> {
+  const { catalog } = await instance.catalog();
+  return surveyLosses(instance, plan, { makesOf: (sha256) => catalog.scripts[sha256]?.makes });
 }

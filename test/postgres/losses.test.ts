@@ -164,6 +164,19 @@ describe('what a plan loses', () => {
     expect(report.totals).toMatchObject({ tables: 0, rows: exact(0) });
   });
 
+  test('what the server computes is a definition: a generated column, a materialized view', async () => {
+    const report = await losses(
+      `create table a (id int, twice int generated always as (id * 2) stored); insert into a values (1);
+       create materialized view m as select id from a;`,
+      ['drop materialized view m; alter table a drop column twice'],
+    );
+    expect(report.losses).toEqual([]);
+    expect(report.structure.map(({ kind, object }) => `${kind} ${object}`)).toEqual([
+      'materializedView m',
+      'column public.a.twice',
+    ]);
+  });
+
   test('names that have to be quoted, and a search path other than public, are found', async () => {
     const report = await losses(
       `create table "Odd Name" ("a column" int); insert into "Odd Name" values (1), (null);`,

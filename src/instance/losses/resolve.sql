@@ -55,7 +55,7 @@ objects as (
   union all
   select n, class, id, sub, true, 'rewrite' from named where kind = 'rewrite'
 )
-select o.n, o.root, o.how, i.type, i.identity,
+select o.n, o.root, o.how, i.type, i.identity, coalesce(a.attgenerated <> '', false) as computed,
        c.oid as relation, c.relkind as kind, a.attname as column,
        -- Without a lock, and so for the whole of a partitioned table: what nobody counts is told from this.
        case when c.relkind in ('r', 'p', 'm') then t.rows end as rows,

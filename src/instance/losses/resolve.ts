@@ -24,6 +24,8 @@ export interface Resolved {
   readonly type: string;
   /** `public.users.email` */
   readonly identity: string;
+  /** A generated column: the server makes its values of others. */
+  readonly computed: boolean;
   /** oid, for a relation or one of its columns. */
   readonly relation: number | null;
   /** `pg_class.relkind` */

@@ -125,9 +125,9 @@ const CONTENT: ReadonlySet<string> = new Set([
   'materialized view',
 ]);
 
-/** A materialized view is computed, and comes back; so it holds content only for whoever empties or rewrites nothing else. */
-function holdsContent({ type, root }: Resolved, { loss }: Destruction): boolean {
-  if (root && loss === 'structure') return false;
+/** What is computed comes back with what it is computed from. */
+function holdsContent({ type, root, computed }: Resolved, { loss }: Destruction): boolean {
+  if (computed || (root && loss === 'structure')) return false;
   return CONTENT.has(type) && type !== 'materialized view';
 }
 

@@ -1,0 +1,50 @@
+import type { Count, Loss } from '../contract/losses.js';
+
+/** `12,345`, `~12,345` where it is an estimate; '' where nobody knows. */
+export function countText(count: Count | null): string {
+  if (count === null) return '';
+  return `${count.exact ? '' : '~'}${count.value.toLocaleString('en-US')}`;
+}
+
+const UNITS = ['B', 'kB', 'MB', 'GB', 'TB'];
+
+/** `1.2 MB`, in thousands of 1,024 as Postgres has them. */
+export function bytesText(count: Count | null): string {
+  if (count === null) return '';
+  let { value } = count;
+  let unit = 0;
+  while (value >= 1024 && unit < UNITS.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  const digits = unit === 0 || value >= 100 ? 0 : 1;
+  return `${count.exact ? '' : '~'}${value.toFixed(digits)} ${UNITS[unit]}`;
+}
+
+/** Nothing is in it: what goes with it is its definition, and that comes back. */
+export function holdsNothing({ found, rows, values, kind }: Loss): boolean {
+  if (found !== 'there') return false;
+  const count = kind === 'column' ? values : rows;
+  return count?.exact === true && count.value === 0;
+}
+
+/** What people read first: what is gone for good before what is rewritten, the larger before the smaller. */
+export function byWeight(losses: readonly Loss[]): Loss[] {
+  const weight = ({ bytes, values, rows }: Loss) => bytes?.value ?? values?.value ?? rows?.value ?? -1;
+  return losses.toSorted(
+    (a, b) => Number(a.fate === 'changes') - Number(b.fate === 'changes') || weight(b) - weight(a),
+  );
+}
+
+/** `table public.jobs`, `rows of public.jobs`, `rewrites public.jobs` */
+export function lossWhat({ kind, object, through, certainty }: Loss): string {
+  const words: Partial<Record<Loss['kind'], string>> = { rows: 'rows of', rewrite: 'rewrites' };
+  const by = through === null ? '' : `, with ${through}`;
+  return `${words[kind] ?? kind} ${object}${by}${certainty === 'certain' ? '' : ' (possibly)'}`;
+}
+
+/** `rows at most` for what may touch only a part of them. */
+export function rowsText({ kind, rows }: Loss): string {
+  const text = countText(rows);
+  return text !== '' && (kind === 'rows' || kind === 'rewrite') ? `≤ ${text}` : text;
+}
