@@ -9,6 +9,10 @@ export interface ActivityDeps {
   readonly plans: PlanCache;
   readonly verdicts: Verdicts;
   readonly log: Logger;
+  /** What references to secrets find, and what a hook's command inherits. */
+  readonly env: NodeJS.ProcessEnv;
+  /** Of the configuration file: where a hook's command runs. */
+  readonly folder: string;
   /** The namespace has our search attributes. */
   readonly searchAttributes: boolean;
 }

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { Context } from '@temporalio/activity';
 import type { Logger } from 'pino';
 import type { Config } from '../config/schema.js';
@@ -6,6 +7,7 @@ import { createInstances } from '../instance/instances.js';
 import { createAskPollers } from './ask-pollers.js';
 import { createApplyMigration } from './apply-migration.js';
 import { createAwaitWriters } from './await-writers.js';
+import { createCallHook } from './call-hook.js';
 import { createCheckDirty } from './check-dirty.js';
 import { createClaim, createYieldClaim } from './claim.js';
 import { createVerdicts, type ActivityDeps } from './deps.js';
@@ -35,7 +37,15 @@ export function createActivities({
   env,
 }: ActivityOptions): Activities & { close(): Promise<void> } {
   const instances = createInstances({ config, ...(env === undefined ? {} : { env }) });
-  const deps: ActivityDeps = { instances, plans: createPlanCache(), verdicts: createVerdicts(), log, searchAttributes };
+  const deps: ActivityDeps = {
+    instances,
+    plans: createPlanCache(),
+    verdicts: createVerdicts(),
+    log,
+    env: env ?? process.env,
+    folder: path.dirname(config.file),
+    searchAttributes,
+  };
   const named =
     <I, O>(name: string, work: (input: I) => Promise<O>) =>
     async (input: I) => {
@@ -65,6 +75,7 @@ export function createActivities({
     checkDirty: looking('checkDirty', 'checking', createCheckDirty(deps)),
     applyMigration: named('applyMigration', createApplyMigration(deps)),
     runDataMigration: named('runDataMigration', createRunDataMigration(deps)),
+    callHook: named('callHook', createCallHook(deps)),
     recordRelease: beaten('recordRelease', 'recording the release', createRecordRelease(deps)),
     verifyRelease: looking('verifyRelease', 'verifying the release', createVerifyRelease(deps)),
     recordDecision: beaten('recordDecision', 'recording the decision', createRecordDecision(deps)),

@@ -1,4 +1,5 @@
 import { findRelease } from '../catalog/releases.js';
+import { hookKindsOf } from '../config/hooks.js';
 import { hashScript } from '../postgres/script.js';
 import type { Activities, MakePlanInput, PlanSummary } from '../contract/activities.js';
 import type { Plan } from '../contract/plan.js';
@@ -145,6 +146,7 @@ async function summarize(
   const progress = await surveyData(instance, plan, surveys, { wanted: (step) => mayBeLost(step, passed) });
   const losses = lossesOf(plan, passed, progress);
   const { options } = instance.config;
+  const hooks = hookKindsOf(instance.config);
   const perDatabase = <T>(of: (database: (typeof standing)[number]) => T) =>
     Object.fromEntries(standing.map((each) => [each.database, of(each)]));
   return {
@@ -158,6 +160,7 @@ async function summarize(
     toAliases: plan.to.aliases,
     databases: plan.databases,
     ...(stops.length === 0 ? {} : { stops }),
+    ...(Object.keys(hooks).length === 0 ? {} : { hooks }),
     legs: plan.legs.map((leg, at) => ({
       release: leg.release,
       steps: perDatabase(({ database }) => leg.steps[database]?.length ?? 0),

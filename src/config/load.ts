@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { LineCounter, parseDocument, isNode, type Document } from 'yaml';
 import { FailureType, UnwindError } from '../contract/errors.js';
-import type { ConnectionReference } from './connection-reference.js';
+import type { HookConfig, HooksConfig } from './hooks.js';
 import { problemsOf, type ConfigProblem } from './problems.js';
+import type { ConnectionReference } from './reference.js';
 import { configSchema, type Config, type ConfigContent } from './schema.js';
 
 export interface LoadConfigOptions {
@@ -103,11 +104,18 @@ function pairAt(document: Document, at: readonly PropertyKey[]): number | null {
 function resolvePaths(content: ConfigContent, folder: string): ConfigContent {
   const inFolder = (reference: ConnectionReference): ConnectionReference =>
     reference.kind === 'file' ? { kind: 'file', path: path.resolve(folder, reference.path) } : reference;
+  const hookIn = ({ webhook, ...hook }: HookConfig): HookConfig => {
+    if (webhook === undefined) return hook;
+    const { url, secret } = webhook;
+    return { ...hook, webhook: { url: inFolder(url), ...(secret === undefined ? {} : { secret: inFolder(secret) }) } };
+  };
+  const hooksIn = (hooks: HooksConfig): HooksConfig => mapValues(hooks as Record<string, HookConfig>, hookIn); // as: keys left out are not there
   return {
     ...content,
     products: mapValues(content.products, (product) => ({
       ...product,
       catalog: path.resolve(folder, product.catalog),
+      hooks: hooksIn(product.hooks),
     })),
     instances: mapValues(content.instances, (instance) => ({
       ...instance,
@@ -115,6 +123,7 @@ function resolvePaths(content: ConfigContent, folder: string): ConfigContent {
         url: inFolder(url),
         ...(privilegedUrl ? { privilegedUrl: inFolder(privilegedUrl) } : {}),
       })),
+      hooks: hooksIn(instance.hooks),
     })),
   };
 }

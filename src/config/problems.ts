@@ -1,5 +1,7 @@
 import type { z } from 'zod';
+import { hookProblems } from './hook-problems.js';
 import { suggestion } from './nearest.js';
+import { recordAt, valueAt, type Problem } from './written.js';
 
 export interface ConfigProblem {
   /** `instances.acme-eu.databases.frontend.url` */
@@ -9,14 +11,9 @@ export interface ConfigProblem {
   readonly message: string;
 }
 
-export interface Problem {
-  readonly at: readonly PropertyKey[];
-  readonly message: string;
-}
-
 /** Every problem of the content: what the schema says, in our words, and the names that do not fit together. */
 export function problemsOf(raw: unknown, issues: readonly z.core.$ZodIssue[], schema: z.ZodType): Problem[] {
-  return [...issues.flatMap((issue) => inOurWords(issue, raw, schema)), ...crossReferences(raw)];
+  return [...issues.flatMap((issue) => inOurWords(issue, raw, schema)), ...crossReferences(raw), ...hookProblems(raw)];
 }
 
 function inOurWords(issue: z.core.$ZodIssue, raw: unknown, schema: z.ZodType): Problem[] {
@@ -100,20 +97,6 @@ function unwrap(schema: z.ZodType): z.ZodType {
     if (innerType === undefined) return here;
     here = innerType;
   }
-}
-
-function valueAt(value: unknown, at: readonly PropertyKey[]): unknown {
-  let here = value;
-  for (const step of at) {
-    if (typeof here !== 'object' || here === null || !Object.hasOwn(here, step)) return undefined;
-    here = (here as Record<PropertyKey, unknown>)[step];
-  }
-  return here;
-}
-
-function recordAt(value: unknown, at: readonly PropertyKey[]): Record<string, unknown> {
-  const found = valueAt(value, at);
-  return typeof found === 'object' && found !== null && !Array.isArray(found) ? (found as Record<string, unknown>) : {};
 }
 
 function kindOf(value: unknown): string {

@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { BLOCKER_POLICIES } from '../contract/blockers.js';
 import { TASK_QUEUE } from '../contract/ids.js';
 import { WRITERS_POLICIES } from '../contract/writers.js';
-import { connectionReferenceSchema } from './connection-reference.js';
+import { hooksSchema } from './hooks.js';
+import { connectionReferenceSchema } from './reference.js';
 
 /** Names become parts of workflow ids, activity ids and command lines: no slash, no blank, nothing to quote. */
 const name = z
@@ -58,6 +59,8 @@ const productSchema = z.strictObject({
       }),
     )
     .refine((databases) => Object.keys(databases).length > 0, 'a product has at least one database'),
+  /** Of every instance that does not say otherwise. */
+  hooks: hooksSchema.prefault({}),
 });
 
 const rows = z.number().int().min(1).max(10_000_000);
@@ -123,6 +126,7 @@ const instanceSchema = z.strictObject({
     }),
   ),
   options: optionsSchema.prefault({}),
+  hooks: hooksSchema.prefault({}),
 });
 
 /** `pg-unwind.yaml`, version 1. */

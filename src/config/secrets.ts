@@ -2,11 +2,13 @@ import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { FailureType, UnwindError } from '../contract/errors.js';
-import type { ConnectionReference } from './connection-reference.js';
+import type { ConnectionReference } from './reference.js';
 
 export interface ResolveOptions {
   /** Whose it is, for errors: `acme-eu/frontend`. */
   readonly of?: string;
+  /** What it is, for errors: a connection string unless said otherwise. */
+  readonly what?: string;
   readonly env?: NodeJS.ProcessEnv;
   readonly commandTimeoutMs?: number;
   readonly signal?: AbortSignal;
@@ -47,6 +49,16 @@ export async function resolveConnection(
   const port = url.port || url.searchParams.get('port') || '5432';
   const user = decode(url.username) || url.searchParams.get('user');
   return { url: value, label: `${database} on ${host}:${port}${user ? ` as ${user}` : ''}` };
+}
+
+/**
+ * Fetches any other text that a reference points to, anew at each call; without the line's end of a file or of a program's output.
+ * @throws {UnwindError} InvalidConfig: names the reference and what is wrong with it, never the value.
+ */
+export async function resolveText(reference: ConnectionReference, options: ResolveOptions = {}): Promise<string> {
+  const value = (await fetchValue(reference, options)).trim();
+  if (value === '') throw unusable(reference, options, 'is empty');
+  return value;
 }
 
 /** `the environment variable ACME_URL`: says where a secret is, and nothing of it. */
@@ -139,8 +151,12 @@ async function runCommand(
   }
 }
 
-function unusable(reference: ConnectionReference, { of }: ResolveOptions, why: string): UnwindError {
-  const whose = of === undefined ? 'The connection string' : `The connection string of ${of}`;
+function unusable(
+  reference: ConnectionReference,
+  { of, what = 'connection string' }: ResolveOptions,
+  why: string,
+): UnwindError {
+  const whose = `The ${what}${of === undefined ? '' : ` of ${of}`}`;
   return new UnwindError(
     FailureType.InvalidConfig,
     `${whose} cannot be had: ${describeReference(reference)} ${why}. Nothing was done. Set it where this worker runs, then try again.`,

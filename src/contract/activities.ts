@@ -1,6 +1,7 @@
 import type { BlockerPolicy, EndedSession } from './blockers.js';
 import type { DatabaseName, DataMigrationId, MigrationId } from './catalog.js';
 import type { DirtyReason, DirtyWarning } from './dirty.js';
+import type { HookAnswered, HookCall, HookKinds } from './hooks.js';
 import type { Via } from './input.js';
 import type { Direction, PlanId } from './plan.js';
 import type { Execution } from './script.js';
@@ -55,6 +56,8 @@ export interface PlanSummary {
   readonly legs: readonly LegSummary[];
   /** Legs (0-based) behind which the run waits for `continue`; left out where there are none. */
   readonly stops?: readonly number[];
+  /** What is called on the way; left out where nothing is. */
+  readonly hooks?: HookKinds;
   /** Steps that lose content, and irreversible data migrations that have progressed, or may have; 0 needs no consent. */
   readonly destructiveSteps: number;
   /** The first ten, for people: `frontend 1771010057 drop_jobs: table jobs`. */
@@ -311,6 +314,8 @@ export interface Activities {
   applyMigration(input: ApplyMigrationInput): Promise<StepOutcome>;
   /** Carries a data migration to its end, in batches of one transaction each. */
   runDataMigration(input: RunDataMigrationInput): Promise<DataOutcome>;
+  /** Asks the journal first: a hook that has answered is not called again. */
+  callHook(input: HookCall): Promise<HookAnswered>;
   recordRelease(input: RecordReleaseInput): Promise<RecordReleaseResult>;
   verifyRelease(input: VerifyReleaseInput): Promise<VerifyReleaseResult>;
   recordDecision(input: RecordDecisionInput): Promise<void>;

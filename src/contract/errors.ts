@@ -57,6 +57,10 @@ export const FailureType = {
   DataStalled: 'DataStalled',
   /** Nobody polls the task queue of an activity of the product's own. Nothing of it was begun; the run parks. */
   HandlerUnavailable: 'HandlerUnavailable',
+  /** A hook of the operator's refused, failed, or could not be reached often enough. The run parks. */
+  HookFailed: 'HookFailed',
+  /** A hook did not answer, or asked to be called again later. Retried, as often as its `attempts` say. */
+  HookUnanswered: 'HookUnanswered',
   /** Somebody completed or failed the activity by hand (`temporal activity complete`, `fail`). The run parks. */
   SettledByHand: 'SettledByHand',
   /** An error of pg-unwind itself that has no name here. */
@@ -70,6 +74,7 @@ export const RETRYABLE: ReadonlySet<FailureType> = new Set([
   FailureType.StepInterrupted,
   FailureType.DatabaseUnreachable,
   FailureType.JournalNewer,
+  FailureType.HookUnanswered,
 ]);
 
 /** Failures that end a workflow at once: no repeat and no operator's decision can cure what was asked. */

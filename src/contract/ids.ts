@@ -36,6 +36,19 @@ export function dataSummary(database: string, id: string, act: string, descripti
   return text.length > 120 ? `${text.slice(0, 119)}…` : text;
 }
 
+/** `hook-atStop-v5.9.0`, `hook-before`. */
+export function hookActivityId(hook: string, release: string | null): string {
+  return release === null || hook !== 'atStop' ? `hook-${hook}` : `hook-${hook}-${release}`;
+}
+
+/** `hooks.atStop (webhook) at v5.9.0, stop 1 of 3`. */
+export function hookSummary(hook: string, kind: string, release: string | null, stop: string): string {
+  return `hooks.${hook} (${kind})${release === null ? '' : ` at ${release}`}${stop === '' ? '' : `, ${stop}`}`.slice(
+    0,
+    180,
+  );
+}
+
 /** `frontend 1771010057 deepsearch_question_jobs ↓`, cut to Temporal's 200 bytes for a summary. */
 export function stepSummary(database: string, migration: string, name: string, direction: Direction): string {
   const arrow = direction === 'down' ? '↓' : '↑';

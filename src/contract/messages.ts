@@ -1,6 +1,7 @@
 import type { DataStepRef } from './activities.js';
 import type { DatabaseName, DataMigrationId, MigrationId } from './catalog.js';
 import type { DirtyReason } from './dirty.js';
+import type { HookKind, HookName } from './hooks.js';
 import type { Direction, PlanId } from './plan.js';
 import type { Writer } from './writers.js';
 
@@ -21,8 +22,8 @@ export const UpdateName = {
  * - `running`: steps are being carried out.
  * - `needsOperator`: parked; `parked` says what was found and which updates go on.
  * - `paused`: by an operator; what runs ends first, nothing begins before `resume`.
- * - `atStop`: at a release that `via` names; waits for `continue`.
  * - `waiting`: for sessions of others to end, before a leg begins (`options.writers`).
+ * - `atStop`: at a release that `via` names, or at a hook before the first or behind the last step: calls it, or waits for `continue`.
  * - `verifying`: a leg's release is being recorded and verified.
  * - `completed`, `aborted`, `cancelled`: the end.
  */
@@ -46,7 +47,7 @@ export interface Parked {
   readonly seq: number | null;
   /** Of a schema migration, or of a data migration where `during` is `data`. */
   readonly migration: MigrationId | null;
-  readonly during: 'plan' | 'claim' | 'check' | 'step' | 'data' | 'release' | 'verify';
+  readonly during: 'plan' | 'claim' | 'check' | 'step' | 'data' | 'release' | 'verify' | 'hook';
   /** A FailureType, or `DirtyDatabase` with `reasons`. */
   readonly failure: string;
   readonly message: string;
@@ -69,6 +70,16 @@ export interface DataProgress extends DataStepRef {
   /** Its figures are in the heartbeat of the activity with this id. */
   readonly activityId: string;
   readonly running: boolean;
+}
+
+/** The hook at which a run is. */
+export interface HookProgress {
+  readonly name: HookName;
+  readonly kind: HookKind;
+  /** `calling`: until it has answered; `waiting`: it has answered that somebody will send `continue`. */
+  readonly state: 'calling' | 'waiting';
+  /** Of the call, while it is pending. */
+  readonly activityId: string;
 }
 
 export interface Decision {
@@ -100,6 +111,8 @@ export interface StatusReport {
   readonly data: readonly DataProgress[];
   /** Sessions of others that the run waits for; left out in every other state. */
   readonly writers?: readonly Writer[];
+  /** Left out where the run is at none. */
+  readonly hook?: HookProgress;
   readonly waitingFor: string | null;
   readonly parked: readonly Parked[];
   readonly decisions: readonly Decision[];

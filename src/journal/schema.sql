@@ -211,6 +211,17 @@ create table if not exists pgunwind.leg (
   primary key (run, leg)
 );
 
+-- Hooks of the operator's own that have answered this run: none of them is called again.
+create table if not exists pgunwind.hook (
+  run uuid not null,
+  -- The idempotency key of its calls: run, hook and, of a stop, leg.
+  key text not null,
+  hook text not null,
+  answer text not null check (answer in ('done', 'later')),
+  answered_at timestamptz not null default clock_timestamp(),
+  primary key (run, key)
+);
+
 create table if not exists pgunwind.decision (
   id bigint generated always as identity primary key,
   run uuid not null,

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { PlanSummary } from '../contract/activities.js';
 import type { DatabaseName } from '../contract/catalog.js';
 import { FailureType, UnwindError } from '../contract/errors.js';
+import type { HookAnswer } from '../contract/hooks.js';
 import type { Decision, Parked } from '../contract/messages.js';
 
 /** What a run hands to its own next part when its history grows long. The plan's steps are not in it: the journal has them. */
@@ -17,9 +18,9 @@ export interface Carried {
   /** Databases that wait for a person go on waiting: no claim, no step. */
   readonly parked: readonly Parked[];
   readonly timelines: Readonly<Record<DatabaseName, number>>;
-  /** Left out where nobody has paused it, or no stop was passed. */
+  /** Left out where nobody has paused it, or no stop was passed and no hook called. */
   readonly paused?: Decision;
-  readonly stopsPassed?: number;
+  readonly answered?: Readonly<Record<string, HookAnswer>>;
   readonly decisions: readonly Decision[];
   readonly warnings: readonly (readonly [key: string, text: string])[];
   readonly drift: Readonly<Record<DatabaseName, readonly string[]>>;

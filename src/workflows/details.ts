@@ -1,6 +1,6 @@
 import type { DataStepRef } from '../contract/activities.js';
 import { UpdateName, type Parked } from '../contract/messages.js';
-import { type Progress, stateOf, stepsOf, stepsOfDatabase } from './progress.js';
+import { isHalted, type Progress, stateOf, stepsOf, stepsOfDatabase } from './progress.js';
 import { statusOf } from './status.js';
 
 /**
@@ -71,6 +71,7 @@ function nextCommands(progress: Progress): string[] {
     for (const database of progress.parked.keys()) {
       commands.push(update(progress, UpdateName.retryStep, several && database !== '' ? { database } : {}));
     }
+    if (isHalted(progress)) commands.push(update(progress, UpdateName.continue, {}));
   }
   if (state === 'awaitingApproval' && progress.plan) {
     commands.push(update(progress, UpdateName.approve, { plan: progress.plan.plan }));

@@ -1,5 +1,4 @@
 import { CancellationScope, condition, isCancellation } from '@temporalio/workflow';
-import type { PlanSummary } from '../contract/activities.js';
 import type { DatabaseName } from '../contract/catalog.js';
 import { isStopping, type Run, yieldClaims } from './run.js';
 
@@ -26,36 +25,30 @@ export async function yieldWaiting(run: Run): Promise<void> {
 }
 
 /** Work that a pause interrupts, because all that it has done is durable and it goes on where it was. */
-export async function unlessPaused<T>({ progress, movable }: Run, work: () => Promise<T>): Promise<T | 'paused'> {
+export function unlessPaused<T>(run: Run, work: () => Promise<T>): Promise<T | 'paused'> {
+  return unlessEnded(run, run.movable, 'paused', work);
+}
+
+/** A call that an operator's `continue` ends. */
+export function unlessContinued<T>(run: Run, work: () => Promise<T>): Promise<T | 'continued'> {
+  return unlessEnded(run, run.calls, 'continued', work);
+}
+
+async function unlessEnded<T, const E>(
+  { progress }: Run,
+  scopes: Set<CancellationScope>,
+  ended: E,
+  work: () => Promise<T>,
+): Promise<T | E> {
   const scope = new CancellationScope();
-  movable.add(scope);
+  scopes.add(scope);
   try {
     return await scope.run(work);
   } catch (error) {
     const outer = CancellationScope.current().consideredCancelled || progress.aborting;
-    if (isCancellation(error) && scope.consideredCancelled && !outer) return 'paused';
+    if (isCancellation(error) && scope.consideredCancelled && !outer) return ended;
     throw error;
   } finally {
-    movable.delete(scope);
+    scopes.delete(scope);
   }
-}
-
-/**
- * Behind a leg that `via` names the run waits for the update `continue`, with its claims given back: the application follows now.
- * @returns false: the run stops there.
- */
-export async function passStop(run: Run, plan: PlanSummary, leg: number): Promise<boolean> {
-  const { progress } = run;
-  const isStop = plan.stops?.includes(leg) === true;
-  if (!isStop || progress.stopsPassed > leg) return true;
-  progress.atStop = leg;
-  progress.phase = 'atStop';
-  run.show();
-  await yieldClaims(run, plan.databases, 'paused');
-  await condition(() => progress.stopsPassed > leg || isStopping(run));
-  if (isStopping(run)) return false;
-  progress.atStop = null;
-  progress.phase = 'running';
-  run.show();
-  return true;
 }

@@ -11,10 +11,11 @@ import {
   type StatusReport,
   UpdateName,
 } from '../contract/messages.js';
+import { hookKey } from '../contract/hooks.js';
 import { recordConsent, recordDecision } from './decisions.js';
 import { during, Stuck } from './failures.js';
 import { yieldWaiting } from './holding.js';
-import { now } from './progress.js';
+import { keyOfHalt, now } from './progress.js';
 import {
   refuse,
   refuseAbort,
@@ -117,14 +118,20 @@ export function acceptMessages(run: Run): void {
   setHandler(
     continueUpdate,
     async (input) => {
-      const leg = progress.atStop ?? 0; // the validator saw one
-      progress.stopsPassed = leg + 1;
+      const { halt } = progress;
+      if (!halt) refuse('The run has gone on.'); // the validator saw one
+      progress.answered.set(keyOfHalt(halt), 'done');
+      progress.parked.delete(''); // its hook's: nothing else is carried out meanwhile
+      run.calls.forEach((scope) => scope.cancel());
       run.show();
-      await recordDecision(run, decide(UpdateName.continue, input), { release: progress.legs[leg]?.release ?? null });
+      const { release, leg, hook } = halt;
+      const key = hookKey(progress.run, hook, leg === null ? null : leg + 1);
+      await recordDecision(run, decide(UpdateName.continue, input), { release, hook: key });
       return statusOf(progress);
     },
     {
-      description: 'Leave the release at which the run waits, now that the application has followed.',
+      description:
+        'Leave the release at which the run stands still: the application has followed, whatever a hook says.',
       validator: (input) => refuseContinue(progress, input),
     },
   );

@@ -1,6 +1,7 @@
 import { uuid4, workflowInfo } from '@temporalio/workflow';
 import type { CheckVerdict, DataStepRef, Owner, PlanSummary, StepRef } from '../contract/activities.js';
 import type { DatabaseName } from '../contract/catalog.js';
+import type { HookAnswer, HookName } from '../contract/hooks.js';
 import type { UnwindInput } from '../contract/input.js';
 import type { DatabaseProgress, Decision, Parked, RunState } from '../contract/messages.js';
 import type { Direction } from '../contract/plan.js';
@@ -14,6 +15,24 @@ export interface LegProgress {
   closed: boolean;
   readonly data?: Readonly<Record<DatabaseName, number>>;
   dataDone?: Record<DatabaseName, number>;
+}
+
+export interface Halt {
+  /** Of a stop, whether there is a hook or not. */
+  readonly hook: HookName;
+  /** 0-based; null: before the first. */
+  readonly leg: number | null;
+  /** Where all databases stand; null: between two releases. */
+  readonly release: string | null;
+}
+
+export function keyOfHalt({ hook, leg }: Halt): string {
+  return leg === null ? hook : `${hook} ${leg}`;
+}
+
+/** The run stands still, and nobody has said yet that it may go on. */
+export function isHalted({ halt, phase, answered }: Progress): boolean {
+  return halt !== null && phase === 'atStop' && answered.get(keyOfHalt(halt)) !== 'done';
 }
 
 /** Where one run is: everything that its status, its details and its report are drawn from. Plain data, one per execution. */
@@ -37,12 +56,12 @@ export interface Progress {
   aborting: boolean;
   /** Asked for by an operator, until `resume`. */
   paused: Decision | null;
-  /** The leg behind which the run waits for `continue`. */
-  atStop: number | null;
-  /** Stops behind legs below this one have been passed. */
-  stopsPassed: number;
   /** Sessions of others that the next leg waits for. */
   writers: readonly Writer[];
+  /** Where the run stands still: at a stop, or at a hook before the first or behind the last step. */
+  halt: Halt | null;
+  /** By `keyOf` a halt: what its hook has answered, or an operator with `continue`. */
+  readonly answered: Map<string, HookAnswer>;
   /** Nothing but the record of the end is left. */
   ending: boolean;
   /** One chain met an error of ours: the others stop before their next step. */
@@ -87,9 +106,9 @@ export function startProgress(direction: Direction, input: UnwindInput, carried:
     takeOver: carried?.takeOver ?? input.takeOver ?? false,
     aborting: false,
     paused: carried?.paused ?? null,
-    atStop: null,
-    stopsPassed: carried?.stopsPassed ?? 0,
     writers: [],
+    halt: null,
+    answered: new Map(Object.entries(carried?.answered ?? {})),
     ending: false,
     broken: false,
     tokens: new Map(Object.entries(carried?.tokens ?? {})),
@@ -149,7 +168,7 @@ export function carriedOf(progress: Progress, plan: PlanSummary): Carried {
     parked: [...progress.parked.values()],
     timelines: Object.fromEntries(progress.timelines),
     ...(progress.paused ? { paused: progress.paused } : {}),
-    ...(progress.stopsPassed > 0 ? { stopsPassed: progress.stopsPassed } : {}),
+    ...(progress.answered.size > 0 ? { answered: Object.fromEntries(progress.answered) } : {}),
     decisions: progress.decisions,
     warnings: [...progress.warnings],
     drift: Object.fromEntries(progress.drift),

@@ -59,6 +59,12 @@ export function createProxies(options: RunOptions = BEFORE_THE_PLAN) {
     startToCloseTimeout: '15m', // it returns by itself after ten
     retry: { ...retry, maximumInterval: '10s' },
   });
+  const calling = proxyActivities<Activities>({
+    ...shared,
+    startToCloseTimeout: '30d', // its own limit, which the configuration may change meanwhile, ends it
+    // An application that is being deployed may take minutes to listen again; how often it is called is the configuration's.
+    retry: { ...retry, initialInterval: '1s' },
+  });
   const releasing = proxyActivities<Activities>({
     ...shared,
     startToCloseTimeout: '1m', // one short transaction per database behind its lock
@@ -90,7 +96,7 @@ export function createProxies(options: RunOptions = BEFORE_THE_PLAN) {
     claim: claiming.claim,
     /** Never a local activity: docs/adr/0002. */
     checkDirty: reading.checkDirty,
-    /** With the next, the only use of `executeWithOptions`, which is marked experimental. */
+    /** With the next two, the only use of `executeWithOptions`, which is marked experimental. */
     applyMigration: (
       label: Pick<ActivityOptions, 'activityId' | 'summary'>,
       ...args: Parameters<Activities['applyMigration']>
@@ -99,6 +105,8 @@ export function createProxies(options: RunOptions = BEFORE_THE_PLAN) {
       label: Pick<ActivityOptions, 'activityId' | 'summary'>,
       ...args: Parameters<Activities['runDataMigration']>
     ) => moving.runDataMigration.executeWithOptions(label, args),
+    callHook: (label: Pick<ActivityOptions, 'activityId' | 'summary'>, ...args: Parameters<Activities['callHook']>) =>
+      calling.callHook.executeWithOptions(label, args),
     recordRelease: releasing.recordRelease,
     verifyRelease: verifying.verifyRelease,
     recordConsent: releasing.recordDecision,

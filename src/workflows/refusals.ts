@@ -2,7 +2,7 @@ import { ApplicationFailure } from '@temporalio/workflow';
 import { z } from 'zod';
 import { FailureType } from '../contract/errors.js';
 import { UpdateName } from '../contract/messages.js';
-import { type Progress, stateOf } from './progress.js';
+import { isHalted, type Progress, stateOf } from './progress.js';
 
 const who = { by: z.string().max(200).optional(), why: z.string().max(2000).optional() };
 const approveSchema = z.strictObject({ plan: z.string(), ...who });
@@ -71,13 +71,14 @@ export function refuseResume(progress: Progress, input: unknown): void {
 export function refuseContinue(progress: Progress, input: unknown): void {
   const { release } = parse(continueSchema, input ?? {}, UpdateName.continue, '{} or {"release":"<label>"}');
   refuseWhenOver(progress);
-  const { atStop, stopsPassed } = progress;
-  if (atStop === null || stopsPassed > atStop) {
+  const { halt } = progress;
+  if (!halt || !isHalted(progress)) {
     refuse(`The run does not wait at a release: it is in the state "${stateOf(progress)}".`);
   }
-  const standing = progress.legs[atStop]?.release;
-  if (release !== undefined && release !== standing) {
-    refuse(`The run waits at ${standing}, not at "${release}". Nothing was done.`);
+  if (release !== undefined && release !== halt.release) {
+    refuse(
+      `The run waits ${halt.release === null ? 'between two releases' : `at ${halt.release}`}, not at "${release}". Nothing was done.`,
+    );
   }
 }
 

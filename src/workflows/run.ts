@@ -13,6 +13,8 @@ export interface Run {
   readonly interruptible: Set<CancellationScope>;
   /** Work that a pause interrupts too. */
   readonly movable: Set<CancellationScope>;
+  /** Calls of hooks: what `continue` makes needless. */
+  readonly calls: Set<CancellationScope>;
 }
 
 export function createRun(progress: Progress): Run {
@@ -22,6 +24,7 @@ export function createRun(progress: Progress): Run {
     show: createShow(progress),
     interruptible: new Set(),
     movable: new Set(),
+    calls: new Set(),
   };
 }
 

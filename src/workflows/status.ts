@@ -1,7 +1,7 @@
-import type { StatusReport } from '../contract/messages.js';
-import { dataActivityId } from '../contract/ids.js';
 import { describeWriters } from '../contract/writers.js';
-import { type Progress, stateOf, stepsOf, stepsOfDatabase } from './progress.js';
+import type { HookProgress, StatusReport } from '../contract/messages.js';
+import { dataActivityId, hookActivityId } from '../contract/ids.js';
+import { type Halt, isHalted, keyOfHalt, type Progress, stateOf, stepsOf, stepsOfDatabase } from './progress.js';
 
 /** The answer of the query and of every update. */
 export function statusOf(progress: Progress): StatusReport {
@@ -42,6 +42,7 @@ export function statusOf(progress: Progress): StatusReport {
       })),
     ),
     ...(progress.writers.length === 0 ? {} : { writers: progress.writers }),
+    ...hookOf(progress),
     waitingFor: waitingFor(progress),
     parked: [...progress.parked.values()],
     decisions: progress.decisions,
@@ -60,14 +61,12 @@ function waitingFor(progress: Progress): string | null {
     const places = [...progress.parked.values()].map(
       ({ database, during, failure }) => `${database ?? 'the instance'} (${during}: ${failure})`,
     );
-    return `the update "retryStep" or "abort" for ${places.join(', ')}`;
+    const byHand = isHalted(progress) ? ', "continue" where it was done by hand,' : '';
+    return `the update "retryStep"${byHand} or "abort" for ${places.join(', ')}`;
   }
   if (state === 'paused') {
     const running = progress.tokens.size > 0;
     return `the update "resume" or "abort"${running ? '; what is running ends first' : ''}`;
-  }
-  if (state === 'atStop' && progress.atStop !== null) {
-    return `the update "continue" or "abort": all databases stand at ${progress.legs[progress.atStop]?.release}, and the application can follow`;
   }
   if (state === 'waiting') {
     return (
@@ -75,6 +74,7 @@ function waitingFor(progress: Progress): string | null {
       `${describeWriters(progress.writers)}. Stop these services, or send the update "abort"`
     );
   }
+  if (state === 'atStop' && progress.halt) return waitingAt(progress, progress.halt);
   if (state === 'awaitingApproval' && plan) {
     const consented = progress.input.acceptDataLoss;
     return (
@@ -85,4 +85,27 @@ function waitingFor(progress: Progress): string | null {
   }
   if (progress.waiting.size > 0) return [...progress.waiting.values()].join('; ');
   return null;
+}
+
+function waitingAt(progress: Progress, halt: Halt): string {
+  const { hook } = hookOf(progress);
+  const where = halt.release === null ? 'between two releases' : `at ${halt.release}`;
+  if (hook?.state === 'calling')
+    return `the ${hook.kind} hooks.${hook.name} to answer${calledText(progress)}: all databases stand ${where}`;
+  const follows = halt.hook === 'atStop' && !hook ? ', and the application can follow' : '';
+  const taken = hook ? `; hooks.${hook.name} has taken it up` : '';
+  return `the update "continue" or "abort": all databases stand ${where}${follows}${taken}`;
+}
+
+/** Empty where the run is at none. */
+function hookOf(progress: Progress): { readonly hook?: HookProgress } {
+  const { halt, plan, answered } = progress;
+  const kind = halt ? plan?.hooks?.[halt.hook] : undefined;
+  if (!halt || kind === undefined || !isHalted(progress)) return {};
+  const state = answered.has(keyOfHalt(halt)) ? 'waiting' : 'calling';
+  return { hook: { name: halt.hook, kind, state, activityId: hookActivityId(halt.hook, halt.release) } };
+}
+
+function calledText({ waiting }: Progress): string {
+  return waiting.size > 0 ? ` (waits for ${[...waiting.values()].join('; ')})` : '';
 }

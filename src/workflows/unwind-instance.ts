@@ -5,6 +5,7 @@ import type { Direction } from '../contract/plan.js';
 import { type Carried, parseCarried } from './carried.js';
 import { complete, endAborted, endAlreadyThere, endCancelled } from './ending.js';
 import { asWorkflowFailure } from './failures.js';
+import { passAfter, passBefore } from './hooks.js';
 import { expectAllClean, unwindLegs } from './legs.js';
 import { recordDecision } from './decisions.js';
 import { acceptMessages } from './messages.js';
@@ -63,9 +64,11 @@ async function carryOut(run: Run): Promise<UnwindReport | undefined> {
   } else if (plan) {
     const done =
       (await consentGiven(run, plan)) &&
+      (await passBefore(run, plan)) &&
       (await claimAll(run)) &&
       (await unwindLegs(run, plan)) &&
-      (await expectAllClean(run, plan, true));
+      (await expectAllClean(run, plan, true)) &&
+      (await passAfter(run, plan));
     const report = done ? await complete(run, plan) : undefined;
     if (report) return report;
   }

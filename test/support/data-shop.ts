@@ -77,7 +77,7 @@ instances:
     database,
     instances,
     engine,
-    deps: { instances, plans: createPlanCache(), verdicts: createVerdicts(), log, searchAttributes: false },
+    deps: { instances, plans: createPlanCache(), verdicts: createVerdicts(), log, env, folder, searchAttributes: false },
     async close() {
       await instances.close();
       await engine.close();

@@ -14,6 +14,7 @@ import type { BlockerPolicy } from '../../src/contract/blockers.js';
 import type { DatabaseName } from '../../src/contract/catalog.js';
 import type { DirtyReason } from '../../src/contract/dirty.js';
 import { type FailureType, RETRYABLE } from '../../src/contract/errors.js';
+import type { HookAnswer, HookCall } from '../../src/contract/hooks.js';
 
 export interface FakeLeg {
   readonly release: string;
@@ -44,6 +45,10 @@ export class FakeInstance {
   readonly timelinesSeen: (number | null)[] = [];
   /** What each step was told about sessions in its way; undefined: what the instance says. */
   readonly policies: (BlockerPolicy | undefined)[] = [];
+  /** What each call of a hook was given. */
+  readonly hookCalls: HookCall[] = [];
+  /** By idempotency key, as the journal would know it. */
+  readonly hooksAnswered = new Map<string, HookAnswer>();
   timeline = 1;
   /** The check rides behind each commit, as in life; false: every check is an activity of its own, and can be twisted. */
   riding = false;
@@ -224,6 +229,15 @@ export class FakeInstance {
         this.done.add(key);
         this.calls.push(`done ${key}`);
         return { how, batches: 3, rows: 30, progress: 0, tookMs: 1.5, attempt };
+      }),
+
+    callHook: (input) =>
+      this.#call('callHook', `${input.hook} ${input.release}`, async () => {
+        this.hookCalls.push(input);
+        const known = this.hooksAnswered.get(input.idempotencyKey);
+        if (known !== undefined) return { answer: known, how: 'found' as const };
+        this.hooksAnswered.set(input.idempotencyKey, 'done');
+        return { answer: 'done' as const, how: 'called' as const };
       }),
 
     recordRelease: (input) =>

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import type { ConnectionReference } from '../../../src/config/connection-reference.js';
+import type { ConnectionReference } from '../../../src/config/reference.js';
 import { redact, resolveConnection } from '../../../src/config/secrets.js';
 
 const URL_WITH_PASSWORD = 'postgres://app:hunter2@db.example:6543/front%20end';

@@ -1,0 +1,174 @@
+import { Context } from '@temporalio/activity';
+import { hookOf, kindOf, timeoutOf, type HookConfig } from '../config/hooks.js';
+import { resolveText } from '../config/secrets.js';
+import type { Activities } from '../contract/activities.js';
+import { FailureType, UnwindError } from '../contract/errors.js';
+import type { HookAnswer, HookCall } from '../contract/hooks.js';
+import { hookAnswer, recordHook } from '../journal/hooks.js';
+import type { InstanceDatabase } from '../step/database.js';
+import type { ActivityDeps } from './deps.js';
+import { beating } from './heartbeat.js';
+import { callCommand } from './hook-command.js';
+import { beginningOf, endOf, type HookOutcome } from './hook-outcome.js';
+import { callWebhook } from './hook-webhook.js';
+
+// What a call of a hook promises.
+// 1. A hook that has answered is not called again: the journals are asked before.
+// 2. Its answer is in the journals before the workflow goes on. Where none can be written, Temporal's history alone has it.
+// 3. What it is given is the same at every attempt, the idempotency key above all: where the answer was lost (a worker that died
+//    between 1 and 2) it is called once more.
+
+export function createCallHook(deps: ActivityDeps): Activities['callHook'] {
+  return (call) =>
+    beating(`calling hooks.${call.hook}`, async () => {
+      const { databases, config } = deps.instances.open(call.instance);
+      const known = await answered(databases, call); // 1
+      if (known !== null) return { answer: known, how: 'found' };
+      const hook = hookOf(config, call.hook);
+      if (hook === undefined) throw failed(call, 'is not in the configuration of this worker any more', '');
+      const { answer, what } = await answerOf(deps, call, hook);
+      deps.log.info(
+        { instance: call.instance, run: call.run, hook: call.hook, answer },
+        `${call.instance}: ${what} at ${call.release ?? 'the start'}: ${answer === 'done' ? 'done' : 'taken up, "continue" will come'}`,
+      );
+      await record(deps, databases, call, answer); // 2
+      return { answer, how: 'called' };
+    });
+}
+
+async function answered(databases: readonly InstanceDatabase[], { run, idempotencyKey }: HookCall) {
+  const asked = await Promise.allSettled(
+    databases.map(async (database) => {
+      await database.prepare();
+      return database.sessions.withSession(({ client }) => hookAnswer(client, run, idempotencyKey));
+    }),
+  );
+  const answers = asked.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+  const known = answers.find((each) => each === 'done') ?? answers.find((each) => each !== null) ?? null;
+  const failure = asked.find((each) => each.status === 'rejected');
+  if (known === null && failure !== undefined) throw failure.reason; // the one that cannot be asked may hold it
+  return known;
+}
+
+async function record(
+  { log }: ActivityDeps,
+  databases: readonly InstanceDatabase[],
+  { instance, run, hook, idempotencyKey: key }: HookCall,
+  answer: HookAnswer,
+): Promise<void> {
+  const written = await Promise.allSettled(
+    databases.map((database) =>
+      database.sessions.withSession(({ client }) => recordHook(client, { run, key, hook, answer })),
+    ),
+  );
+  if (written.some((each) => each.status === 'fulfilled')) return;
+  log.warn({ instance, run, hook }, `${instance}: the answer of hooks.${hook} could not be written to any journal`);
+}
+
+async function answerOf(
+  deps: ActivityDeps,
+  call: HookCall,
+  hook: HookConfig,
+): Promise<{ answer: HookAnswer; what: string }> {
+  const { outcome, what } = await carryOut(deps, call, hook).catch((error: unknown) => {
+    // A secret that is not there, or not one: the words are about this worker's configuration.
+    if (error instanceof UnwindError && error.type === FailureType.InvalidConfig)
+      throw failed(call, `cannot be called. ${error.message}`, '');
+    throw error;
+  });
+  if (outcome.kind === 'answered') return { answer: outcome.answer, what };
+  const { attempt } = Context.current().info;
+  const found = `${what} ${outcome.what}`;
+  if (outcome.kind === 'refused') throw failed(call, found, outcome.said);
+  if (attempt >= hook.attempts) throw failed(call, `${found} (attempt ${attempt}, the last)`, outcome.said);
+  throw new UnwindError(
+    FailureType.HookUnanswered,
+    `${found}${saying(outcome.said)}. It is called again (attempt ${attempt} of ${hook.attempts}).`,
+    outcome.retryAfterMs === undefined ? {} : { retryAfterMs: outcome.retryAfterMs },
+  );
+}
+
+/** @throws {UnwindError} InvalidConfig. */
+async function carryOut(
+  { env, folder }: ActivityDeps,
+  call: HookCall,
+  hook: HookConfig,
+): Promise<{ outcome: HookOutcome; what: string }> {
+  const { cancellationSignal: signal } = Context.current();
+  const body = JSON.stringify(call);
+  const timeoutMs = timeoutOf(hook) * 1_000;
+  const what = `The ${kindOf(hook)} hooks.${call.hook} of "${call.instance}"`;
+  if (hook.webhook !== undefined) {
+    const of = `${call.instance}, hooks.${call.hook}`;
+    const url = await resolveText(hook.webhook.url, { of, what: 'URL', env, signal });
+    const secret =
+      hook.webhook.secret === undefined
+        ? null
+        : await resolveText(hook.webhook.secret, { of, what: 'secret', env, signal });
+    const { idempotencyKey } = call;
+    if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
+      throw unusable(of, 'URL', 'is not an http or https URL');
+    const outcome = await callWebhook({ url, secret, idempotencyKey, body, timeoutMs, signal }).catch(
+      (error: unknown) => {
+        throw error instanceof RangeError ? unusable(of, 'secret', error.message) : error;
+      },
+    );
+    return { outcome: shown(outcome, [url, secret], beginningOf), what: `${what} (${new URL(url).origin})` };
+  }
+  const outcome = await callCommand({
+    argv: hook.command ?? [],
+    folder,
+    env: { ...env, ...variables(call) },
+    body,
+    timeoutMs,
+    signal,
+  });
+  return { outcome: shown(outcome, [], endOf), what };
+}
+
+function variables(call: HookCall): Record<string, string> {
+  return {
+    PG_UNWIND_HOOK: call.hook,
+    PG_UNWIND_INSTANCE: call.instance,
+    PG_UNWIND_DIRECTION: call.direction,
+    PG_UNWIND_FROM: call.from ?? '',
+    PG_UNWIND_TO: call.to,
+    PG_UNWIND_RELEASE: call.release ?? '',
+    PG_UNWIND_NEXT: call.next ?? '',
+    PG_UNWIND_NAMESPACE: call.namespace,
+    PG_UNWIND_WORKFLOW_ID: call.workflowId,
+    PG_UNWIND_IDEMPOTENCY_KEY: call.idempotencyKey,
+  };
+}
+
+/** What was said, as people may see it: who is called may repeat in its answer what it was given. */
+function shown(outcome: HookOutcome, secrets: readonly (string | null)[], cut: (text: string) => string): HookOutcome {
+  if (outcome.kind === 'answered') return outcome;
+  const clean = secrets.reduce<string>(
+    (text, secret) => (secret === null ? text : text.replaceAll(secret, '***')),
+    outcome.said,
+  );
+  return { ...outcome, said: cut(clean) };
+}
+
+function failed(call: HookCall, found: string, said: string): UnwindError {
+  const where = call.release === null ? 'between two releases' : `at ${call.release}`;
+  const subject = found.startsWith('The ') ? found : `hooks.${call.hook} of "${call.instance}" ${found}`;
+  return new UnwindError(
+    FailureType.HookFailed,
+    `${subject}${saying(said)}. The databases stand ${where}, and this changed nothing of them. When the cause is gone, send the update ` +
+      `"retryStep": it is called again, with the same idempotency key. If somebody has done by hand what it is for, send "continue".`,
+    { details: { hook: call.hook, idempotencyKey: call.idempotencyKey } },
+  );
+}
+
+function saying(said: string): string {
+  return said === '' ? '' : `: ${said}`;
+}
+
+function unusable(of: string, what: string, why: string): UnwindError {
+  return new UnwindError(
+    FailureType.InvalidConfig,
+    `The ${what} of ${of} ${why}. Correct it where this worker finds it`,
+  );
+}

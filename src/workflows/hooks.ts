@@ -1,0 +1,124 @@
+import { condition, isCancellation } from '@temporalio/workflow';
+import type { PlanSummary } from '../contract/activities.js';
+import { type HookAnswer, type HookAnswered, type HookCall, hookKey, type HookKind } from '../contract/hooks.js';
+import { hookActivityId, hookSummary } from '../contract/ids.js';
+import { during, settledByHand } from './failures.js';
+import { unlessContinued, untilResumed } from './holding.js';
+import { untilDone } from './parking.js';
+import { type Halt, keyOfHalt, type Progress, stepsOf, sum } from './progress.js';
+import { isStopping, type Run, unlessAborted, yieldClaims } from './run.js';
+
+/**
+ * Before the first claim. A run that goes on from the journal is past that: it has claimed before.
+ * @returns false: the run stops there.
+ */
+export async function passBefore(run: Run, plan: PlanSummary): Promise<boolean> {
+  if (plan.hooks?.before === undefined || plan.resumed) return true;
+  return pass(run, plan, { hook: 'before', leg: null, release: plan.from });
+}
+
+/** Behind the last check, with the run still open: nobody else may claim the databases until the hook is through. */
+export async function passAfter(run: Run, plan: PlanSummary): Promise<boolean> {
+  if (plan.hooks?.after === undefined) return true;
+  return pass(run, plan, { hook: 'after', leg: run.progress.legs.length - 1, release: plan.to });
+}
+
+/** Behind a leg that `via` names the application follows: a hook has it done, or a person who then says `continue`. */
+export async function passStop(run: Run, plan: PlanSummary, leg: number): Promise<boolean> {
+  if (plan.stops?.includes(leg) !== true) return true;
+  return pass(run, plan, { hook: 'atStop', leg, release: plan.legs[leg]?.release ?? null });
+}
+
+/** Stands still with the claims given back, until the hook or an operator says that the run goes on. */
+async function pass(run: Run, plan: PlanSummary, halt: Halt): Promise<boolean> {
+  const { progress } = run;
+  const { answered } = progress;
+  const key = keyOfHalt(halt);
+  if (answered.get(key) === 'done') return true;
+  progress.halt = halt;
+  progress.phase = 'atStop';
+  run.show();
+  await yieldClaims(run, plan.databases, 'paused');
+  const kind = plan.hooks?.[halt.hook];
+  if (kind !== undefined && !answered.has(key)) {
+    const answer = await untilAnswered(run, plan, halt, kind);
+    if (answer === undefined) return false;
+    if (!answered.has(key)) answered.set(key, answer);
+    run.show();
+  }
+  await condition(() => answered.get(key) === 'done' || isStopping(run));
+  if (isStopping(run)) return false;
+  progress.halt = null;
+  progress.phase = 'running';
+  run.show();
+  return true;
+}
+
+/** Parks where it fails. An operator's `continue` ends the call, and a park, as if it had answered. */
+async function untilAnswered(run: Run, plan: PlanSummary, halt: Halt, kind: HookKind): Promise<HookAnswer | undefined> {
+  const { progress } = run;
+  const isContinued = () => progress.answered.get(keyOfHalt(halt)) === 'done';
+  if (progress.paused && !(await untilResumed(run, []))) return undefined;
+  return untilDone(run, { database: null, claims: [] }, async () => {
+    if (isContinued()) return 'done';
+    try {
+      const answer = await unlessContinued(run, () => unlessAborted(run, () => call(run, plan, halt, kind)));
+      return answer === 'continued' ? 'done' : answer;
+    } catch (error) {
+      if (!isCancellation(error) && isContinued()) return 'done'; // its failure came together with the operator's word
+      throw error;
+    }
+  });
+}
+
+async function call(run: Run, plan: PlanSummary, halt: Halt, kind: HookKind): Promise<HookAnswer> {
+  const document = callOf(run.progress, plan, halt);
+  const { stop } = document;
+  const label = {
+    activityId: hookActivityId(halt.hook, halt.release),
+    summary: hookSummary(halt.hook, kind, halt.release, stop ? `stop ${stop.number} of ${stop.of}` : ''),
+  };
+  const answered: Partial<HookAnswered> | null = await during('hook', () => run.proxies.callHook(label, document));
+  if (answered?.answer === 'done' || answered?.answer === 'later') return answered.answer;
+  throw settledByHand('hook', 'completed, with a result that is not one of ours,');
+}
+
+function callOf(progress: Progress, plan: PlanSummary, { hook, leg, release }: Halt): HookCall {
+  const { owner, run, direction, input, legs } = progress;
+  const { stops = [] } = plan;
+  const behind = leg === null ? 0 : leg + 1;
+  const nextStop = stops.find((stop) => stop >= behind);
+  const stop = hook === 'atStop' && leg !== null ? { number: stops.indexOf(leg) + 1, of: stops.length } : null;
+  return {
+    version: 1,
+    hook,
+    instance: input.instance,
+    namespace: owner.namespace,
+    workflowId: owner.workflowId,
+    run,
+    plan: plan.plan,
+    direction,
+    from: plan.from,
+    to: plan.to,
+    release,
+    next: hook === 'after' ? null : ((nextStop === undefined ? undefined : legs[nextStop]?.release) ?? plan.to),
+    leg: leg === null ? null : leg + 1,
+    legs: legs.length,
+    stop,
+    releasesLeft: legs.slice(behind).map((each) => each.release),
+    idempotencyKey: hookKey(run, hook, leg === null ? null : leg + 1),
+    result: hook === 'after' ? resultOf(progress) : null,
+  };
+}
+
+function resultOf(progress: Progress): NonNullable<HookCall['result']> {
+  const { done, total } = stepsOf(progress);
+  const drift = Object.fromEntries([...progress.drift].map(([database, places]) => [database, places.length]));
+  return {
+    outcome: 'completed',
+    stepsDone: done,
+    stepsTotal: total,
+    warnings: progress.warnings.size,
+    drift: sum(drift),
+  };
+}
