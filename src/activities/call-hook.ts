@@ -26,14 +26,24 @@ export function createCallHook(deps: ActivityDeps): Activities['callHook'] {
       if (known !== null) return { answer: known, how: 'found' };
       const hook = hookOf(config, call.hook);
       if (hook === undefined) throw failed(call, 'is not in the configuration of this worker any more', '');
+      if (hook.activity !== undefined) {
+        const { attempts } = hook;
+        return { answer: 'theirs', activity: { ...hook.activity, timeoutSeconds: timeoutOf(hook), attempts } };
+      }
       const { answer, what } = await answerOf(deps, call, hook);
       deps.log.info(
         { instance: call.instance, run: call.run, hook: call.hook, answer },
         `${call.instance}: ${what} at ${call.release ?? 'the start'}: ${answer === 'done' ? 'done' : 'taken up, "continue" will come'}`,
       );
-      await record(deps, databases, call, answer); // 2
+      await record(databases, call, answer).catch((error: unknown) =>
+        deps.log.warn({ err: error, ...call }, `${call.instance}: the answer of hooks.${call.hook} is in no journal`),
+      ); // 2
       return { answer, how: 'called' };
     });
+}
+
+export function createAnswerHook({ instances }: ActivityDeps): Activities['answerHook'] {
+  return ({ call, answer }) => record(instances.open(call.instance).databases, call, answer);
 }
 
 async function answered(databases: readonly InstanceDatabase[], { run, idempotencyKey }: HookCall) {
@@ -51,9 +61,8 @@ async function answered(databases: readonly InstanceDatabase[], { run, idempoten
 }
 
 async function record(
-  { log }: ActivityDeps,
   databases: readonly InstanceDatabase[],
-  { instance, run, hook, idempotencyKey: key }: HookCall,
+  { run, hook, idempotencyKey: key }: HookCall,
   answer: HookAnswer,
 ): Promise<void> {
   const written = await Promise.allSettled(
@@ -61,8 +70,8 @@ async function record(
       database.sessions.withSession(({ client }) => recordHook(client, { run, key, hook, answer })),
     ),
   );
-  if (written.some((each) => each.status === 'fulfilled')) return;
-  log.warn({ instance, run, hook }, `${instance}: the answer of hooks.${hook} could not be written to any journal`);
+  const failure = written.find((each) => each.status === 'rejected');
+  if (failure !== undefined && written.every((each) => each.status === 'rejected')) throw failure.reason;
 }
 
 async function answerOf(

@@ -7,7 +7,7 @@ import { createInstances } from '../instance/instances.js';
 import { createAskPollers } from './ask-pollers.js';
 import { createApplyMigration } from './apply-migration.js';
 import { createAwaitWriters } from './await-writers.js';
-import { createCallHook } from './call-hook.js';
+import { createAnswerHook, createCallHook } from './call-hook.js';
 import { createCheckDirty } from './check-dirty.js';
 import { createClaim, createYieldClaim } from './claim.js';
 import { createVerdicts, type ActivityDeps } from './deps.js';
@@ -76,6 +76,7 @@ export function createActivities({
     applyMigration: named('applyMigration', createApplyMigration(deps)),
     runDataMigration: named('runDataMigration', createRunDataMigration(deps)),
     callHook: named('callHook', createCallHook(deps)),
+    answerHook: beaten('answerHook', 'recording an answer', createAnswerHook(deps)),
     recordRelease: beaten('recordRelease', 'recording the release', createRecordRelease(deps)),
     verifyRelease: looking('verifyRelease', 'verifying the release', createVerifyRelease(deps)),
     recordDecision: beaten('recordDecision', 'recording the decision', createRecordDecision(deps)),

@@ -24,7 +24,8 @@ export function stateText(state: RunState): string {
 
 /** The run goes no further until a person says something. */
 export function waitsForPerson(status: ShownStatus): boolean {
-  return ['needsOperator', 'awaitingApproval', 'paused', 'atStop'].includes(status.state);
+  if (status.state === 'atStop') return status.hook?.state !== 'calling';
+  return ['needsOperator', 'awaitingApproval', 'paused'].includes(status.state);
 }
 
 /** `leg 3/19 → v6.4.0`; empty while there is no plan. */

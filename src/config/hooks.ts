@@ -32,11 +32,7 @@ const hookSchema = z.strictObject({
   attempts: z.number().int().min(1).max(10_000).default(10),
 });
 
-export const hooksSchema = z.strictObject({
-  before: hookSchema.optional(),
-  atStop: hookSchema.optional(),
-  after: hookSchema.optional(),
-});
+export const hooksSchema = z.partialRecord(z.enum(HOOKS), hookSchema);
 
 export type HookConfig = z.infer<typeof hookSchema>;
 export type HooksConfig = z.infer<typeof hooksSchema>;

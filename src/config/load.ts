@@ -109,7 +109,7 @@ function resolvePaths(content: ConfigContent, folder: string): ConfigContent {
     const { url, secret } = webhook;
     return { ...hook, webhook: { url: inFolder(url), ...(secret === undefined ? {} : { secret: inFolder(secret) }) } };
   };
-  const hooksIn = (hooks: HooksConfig): HooksConfig => mapValues(hooks as Record<string, HookConfig>, hookIn); // as: keys left out are not there
+  const hooksIn = (hooks: HooksConfig): HooksConfig => mapValues(hooks as Record<string, HookConfig>, hookIn); // as: keys that are left out are not there
   return {
     ...content,
     products: mapValues(content.products, (product) => ({

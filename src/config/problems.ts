@@ -86,7 +86,11 @@ function keysOf(schema: z.ZodType, at: readonly PropertyKey[]): string[] {
     if (next === undefined) return [];
     here = unwrap(next);
   }
-  return Object.keys((here._zod as unknown as { def: { shape?: Record<string, z.ZodType> } }).def.shape ?? {});
+  const { shape, keyType } = (
+    here._zod as unknown as { def: { shape?: Record<string, z.ZodType>; keyType?: z.ZodType } }
+  ).def;
+  const { entries = {} } = (keyType?._zod.def ?? {}) as { entries?: Record<string, string> }; // of a record whose keys are an enum
+  return Object.keys(shape ?? entries);
 }
 
 /** Through `optional`, `default`, `nullable` to what they wrap. */

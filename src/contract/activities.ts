@@ -1,7 +1,7 @@
 import type { BlockerPolicy, EndedSession } from './blockers.js';
 import type { DatabaseName, DataMigrationId, MigrationId } from './catalog.js';
 import type { DirtyReason, DirtyWarning } from './dirty.js';
-import type { HookAnswered, HookCall, HookKinds } from './hooks.js';
+import type { AnswerHookInput, HookAnswered, HookCall, HookKinds } from './hooks.js';
 import type { Via } from './input.js';
 import type { Direction, PlanId } from './plan.js';
 import type { Execution } from './script.js';
@@ -316,6 +316,8 @@ export interface Activities {
   runDataMigration(input: RunDataMigrationInput): Promise<DataOutcome>;
   /** Asks the journal first: a hook that has answered is not called again. */
   callHook(input: HookCall): Promise<HookAnswered>;
+  /** Into the journals, what an activity of the operator's has answered. */
+  answerHook(input: AnswerHookInput): Promise<void>;
   recordRelease(input: RecordReleaseInput): Promise<RecordReleaseResult>;
   verifyRelease(input: VerifyReleaseInput): Promise<VerifyReleaseResult>;
   recordDecision(input: RecordDecisionInput): Promise<void>;

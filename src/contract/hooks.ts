@@ -60,10 +60,30 @@ export interface HookResult {
  */
 export type HookAnswer = 'done' | 'later';
 
-export interface HookAnswered {
+export type HookAnswered =
+  | {
+      readonly answer: HookAnswer;
+      /** `found`: the journal had the answer already, and nobody was called. */
+      readonly how: 'called' | 'found';
+    }
+  /** Nobody has answered yet, and whom to ask the workflow has to call itself: an activity of the operator's. */
+  | { readonly answer: 'theirs'; readonly activity: HookActivity };
+
+export interface HookActivity {
+  readonly taskQueue: string;
+  readonly type: string;
+  readonly timeoutSeconds: number;
+  readonly attempts: number;
+}
+
+/** What an activity of the operator's may return; anything else, nothing too, is `done`. */
+export interface HookResultOfTheirs {
   readonly answer: HookAnswer;
-  /** `found`: the journal had the answer already, and nobody was called. */
-  readonly how: 'called' | 'found';
+}
+
+export interface AnswerHookInput {
+  readonly call: HookCall;
+  readonly answer: HookAnswer;
 }
 
 /** `<run>-atStop-2`: what a receiver may know a call again by. */

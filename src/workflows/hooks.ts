@@ -1,12 +1,22 @@
 import { condition, isCancellation } from '@temporalio/workflow';
 import type { PlanSummary } from '../contract/activities.js';
-import { type HookAnswer, type HookAnswered, type HookCall, hookKey, type HookKind } from '../contract/hooks.js';
+import { FailureType } from '../contract/errors.js';
+import {
+  type HookActivity,
+  type HookAnswer,
+  type HookAnswered,
+  type HookCall,
+  hookKey,
+  type HookKind,
+  type HookResultOfTheirs,
+} from '../contract/hooks.js';
 import { hookActivityId, hookSummary } from '../contract/ids.js';
 import { during, settledByHand } from './failures.js';
 import { unlessContinued, untilResumed } from './holding.js';
 import { untilDone } from './parking.js';
 import { type Halt, keyOfHalt, type Progress, stepsOf, sum } from './progress.js';
-import { isStopping, type Run, unlessAborted, yieldClaims } from './run.js';
+import { bestEffort, isStopping, type Run, unlessAborted, yieldClaims } from './run.js';
+import { callTheirs } from './their-activity.js';
 
 /**
  * Before the first claim. A run that goes on from the journal is past that: it has claimed before.
@@ -71,16 +81,50 @@ async function untilAnswered(run: Run, plan: PlanSummary, halt: Halt, kind: Hook
   });
 }
 
-async function call(run: Run, plan: PlanSummary, halt: Halt, kind: HookKind): Promise<HookAnswer> {
+/** Undefined: the run stops, and nobody had begun the call. */
+async function call(run: Run, plan: PlanSummary, halt: Halt, kind: HookKind): Promise<HookAnswer | undefined> {
   const document = callOf(run.progress, plan, halt);
   const { stop } = document;
-  const label = {
-    activityId: hookActivityId(halt.hook, halt.release),
-    summary: hookSummary(halt.hook, kind, halt.release, stop ? `stop ${stop.number} of ${stop.of}` : ''),
-  };
-  const answered: Partial<HookAnswered> | null = await during('hook', () => run.proxies.callHook(label, document));
+  const activityId = hookActivityId(halt.hook, halt.release);
+  const summary = hookSummary(halt.hook, kind, halt.release, stop ? `stop ${stop.number} of ${stop.of}` : '');
+  const asking =
+    kind === 'activity' ? { activityId: `${activityId}-asked`, summary: `${summary}: called before?` } : null;
+  const answered: Partial<HookAnswered> | null = await during('hook', () =>
+    run.proxies.callHook(asking ?? { activityId, summary }, document),
+  );
   if (answered?.answer === 'done' || answered?.answer === 'later') return answered.answer;
-  throw settledByHand('hook', 'completed, with a result that is not one of ours,');
+  if (answered?.answer !== 'theirs' || !answered.activity) {
+    throw settledByHand('hook', 'completed, with a result that is not one of ours,');
+  }
+  return callActivity(run, document, answered.activity, { activityId, summary });
+}
+
+async function callActivity(
+  run: Run,
+  document: HookCall,
+  { taskQueue, type, timeoutSeconds, attempts }: HookActivity,
+  label: { readonly activityId: string; readonly summary: string },
+): Promise<HookAnswer | undefined> {
+  const theirs = await callTheirs(run, {
+    taskQueue,
+    type,
+    ...label,
+    input: document,
+    // Theirs may not beat: what ends one whose worker has died is the time that it may take.
+    timeouts: { callSeconds: timeoutSeconds, heartbeatSeconds: null, attempts },
+    during: 'hook',
+    failure: FailureType.HookFailed,
+    goOn:
+      `It is the hook hooks.${document.hook}; of the databases nothing was changed by it. When the cause is gone, send the update ` +
+      `"retryStep": it is called again, with the same idempotency key. If somebody has done by hand what it is for, send "continue".`,
+  });
+  if (theirs.kind === 'stopped') return undefined;
+  const result = theirs.answer as Partial<HookResultOfTheirs> | null | undefined; // as: whatever they return, one field is looked at
+  const answer = result?.answer === 'later' ? 'later' : 'done';
+  await bestEffort(run, `the answer of hooks.${document.hook} could not be written to the journal`, () =>
+    run.proxies.answerHook({ call: document, answer }),
+  );
+  return answer;
 }
 
 function callOf(progress: Progress, plan: PlanSummary, { hook, leg, release }: Halt): HookCall {

@@ -62,8 +62,8 @@ export function createProxies(options: RunOptions = BEFORE_THE_PLAN) {
   const calling = proxyActivities<Activities>({
     ...shared,
     startToCloseTimeout: '30d', // its own limit, which the configuration may change meanwhile, ends it
-    // An application that is being deployed may take minutes to listen again; how often it is called is the configuration's.
-    retry: { ...retry, initialInterval: '1s' },
+    // A deployment may take minutes to listen again. How often it is called is said at the hook, not by `maximumAttempts`.
+    retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' },
   });
   const releasing = proxyActivities<Activities>({
     ...shared,
@@ -107,6 +107,7 @@ export function createProxies(options: RunOptions = BEFORE_THE_PLAN) {
     ) => moving.runDataMigration.executeWithOptions(label, args),
     callHook: (label: Pick<ActivityOptions, 'activityId' | 'summary'>, ...args: Parameters<Activities['callHook']>) =>
       calling.callHook.executeWithOptions(label, args),
+    answerHook: parting.answerHook,
     recordRelease: releasing.recordRelease,
     verifyRelease: verifying.verifyRelease,
     recordConsent: releasing.recordDecision,

@@ -240,6 +240,11 @@ export class FakeInstance {
         return { answer: 'done' as const, how: 'called' as const };
       }),
 
+    answerHook: (input) =>
+      this.#call('answerHook', `${input.call.hook} ${input.answer}`, async () => {
+        this.hooksAnswered.set(input.call.idempotencyKey, input.answer);
+      }),
+
     recordRelease: (input) =>
       this.#call('recordRelease', String(input.leg), async () => {
         const leg = this.legs[input.leg];
