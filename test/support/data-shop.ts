@@ -77,7 +77,15 @@ instances:
     database,
     instances,
     engine,
-    deps: { instances, plans: createPlanCache(), verdicts: createVerdicts(), log, env, folder, searchAttributes: false },
+    deps: {
+      instances,
+      plans: createPlanCache(),
+      verdicts: createVerdicts(),
+      log,
+      env,
+      folder,
+      searchAttributes: false,
+    },
     async close() {
       await instances.close();
       await engine.close();

@@ -156,7 +156,9 @@ describe('commands in the documents', () => {
     if (verb === 'update') {
       expect(Object.values(UpdateName)).toContain(options.get('--name'));
       expect(
-        Object.keys((input ?? {}) as object).filter((key) => !['plan', 'release', 'database', 'by', 'why'].includes(key)),
+        Object.keys((input ?? {}) as object).filter(
+          (key) => !['plan', 'release', 'database', 'by', 'why'].includes(key),
+        ),
       ).toEqual([]);
     }
   });
