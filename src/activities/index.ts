@@ -10,6 +10,7 @@ import { createAwaitWriters } from './await-writers.js';
 import { createAnswerHook, createCallHook } from './call-hook.js';
 import { createCheckDirty } from './check-dirty.js';
 import { createClaim, createYieldClaim } from './claim.js';
+import { createDataCalls } from './data-calls.js';
 import { createVerdicts, type ActivityDeps } from './deps.js';
 import { asFailure } from './failure.js';
 import { beating } from './heartbeat.js';
@@ -56,9 +57,10 @@ export function createActivities({
         throw asFailure(error, name, log, cancellationSignal, info.attempt);
       }
     };
-  // `claim`, `awaitWriters`, `applyMigration` and `runDataMigration` beat by themselves: they have more to tell than what they are.
+  // `claim`, `awaitWriters`, `applyMigration` and those that move data beat by themselves: they have more to tell than what they are.
   const beaten = <I, O>(name: string, doing: string, work: (input: I) => Promise<O>) =>
     named(name, (input: I) => beating(doing, () => work(input)));
+  const calls = createDataCalls(deps);
   // What changes nothing that counts is left alone when nobody waits for it any more: its query may have no answer for minutes.
   const looking = <I, O>(name: string, doing: string, work: (input: I) => Promise<O>) =>
     beaten(name, doing, (input: I) => {
@@ -77,6 +79,9 @@ export function createActivities({
     runDataMigration: named('runDataMigration', createRunDataMigration(deps)),
     callHook: named('callHook', createCallHook(deps)),
     answerHook: beaten('answerHook', 'recording an answer', createAnswerHook(deps)),
+    beginDataCalls: named('beginDataCalls', calls.beginDataCalls),
+    noteDataCall: named('noteDataCall', calls.noteDataCall),
+    endDataCalls: named('endDataCalls', calls.endDataCalls),
     recordRelease: beaten('recordRelease', 'recording the release', createRecordRelease(deps)),
     verifyRelease: looking('verifyRelease', 'verifying the release', createVerifyRelease(deps)),
     recordDecision: beaten('recordDecision', 'recording the decision', createRecordDecision(deps)),

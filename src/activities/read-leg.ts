@@ -33,11 +33,14 @@ export function createReadLeg({ instances, plans }: ActivityDeps): Activities['r
           }));
           const planned = (leg.data ?? []).filter((each) => each.database === database.name);
           const begun = planned.length === 0 ? [] : await dataSteps(client, run);
-          const data = planned.map(({ id, description, act }) => ({
+          const data = planned.map(({ id, description, act, handler }) => ({
             id,
             description,
             act,
             done: begun.some((each) => each.leg === at && each.id === id && each.done),
+            ...(handler.kind === 'activity' && (act === 'forward' || act === 'reverse')
+              ? { activity: { taskQueue: handler.taskQueue, type: handler.type } }
+              : {}),
           }));
           const begins = besideWriters !== true && !closed && [...steps, ...data].some((step) => !step.done);
           const writers = begins ? await findWriters(client, database, options) : [];

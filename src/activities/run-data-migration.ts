@@ -54,7 +54,7 @@ export function createRunDataMigration({ instances, plans, log }: ActivityDeps):
   };
 }
 
-function limitsOf({ batchTargetMs, firstBatchRows, mostBatchRows, ...same }: DataOptions): Partial<DataLimits> {
+export function limitsOf({ batchTargetMs, firstBatchRows, mostBatchRows, ...same }: DataOptions): Partial<DataLimits> {
   // A first batch that is larger than any later one may be would be the one that hurts.
   return {
     ...same,

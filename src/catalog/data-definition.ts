@@ -7,6 +7,8 @@ const id = z
   .string()
   .regex(/^[A-Za-z0-9][\w.-]{0,99}$/, 'must be a whole number, or letters, digits, "_", "." and "-"');
 
+const seconds = z.int('must be a whole number').min(1, 'is less than 1').max(2_592_000, 'is more than thirty days');
+
 const sql = z.strictObject({
   progress: text,
   forward: text,
@@ -14,7 +16,13 @@ const sql = z.strictObject({
   verify: z.strictObject({ forward: text.optional(), reverse: text.optional() }).optional(),
 });
 
-const activity = z.strictObject({ taskQueue: text, type: text, exactlyOnce: z.boolean().optional() });
+const activity = z.strictObject({
+  taskQueue: text,
+  type: text,
+  exactlyOnce: z.boolean().optional(),
+  callTimeoutSeconds: seconds.optional(),
+  heartbeatSeconds: seconds.optional(),
+});
 
 /** One entry of `data-migrations.yaml` (docs/catalog.md). */
 const definitionSchema = z.strictObject({

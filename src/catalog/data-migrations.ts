@@ -137,8 +137,15 @@ function handlerOf({ sql, activity }: DataDefinition, texts: Map<string, string>
     };
   }
   if (activity === undefined) return null;
-  const { taskQueue, type, exactlyOnce = false } = activity;
-  return { kind: 'activity', taskQueue, type, exactlyOnce };
+  const { taskQueue, type, exactlyOnce = false, callTimeoutSeconds, heartbeatSeconds } = activity;
+  return {
+    kind: 'activity',
+    taskQueue,
+    type,
+    exactlyOnce,
+    ...(callTimeoutSeconds === undefined ? {} : { callTimeoutSeconds }),
+    ...(heartbeatSeconds === undefined ? {} : { heartbeatSeconds }),
+  };
 }
 
 function isGroup(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -21,7 +21,7 @@ export type ShownStatus = Omit<StatusReport, 'data'> & { readonly data: readonly
 export function withFigures(status: StatusReport, figures: FiguresByActivity): ShownStatus {
   const data = status.data.map((each) => ({
     ...each,
-    figures: each.running ? (figures.get(each.activityId) ?? null) : null,
+    figures: each.running ? (each.figures ?? figures.get(each.activityId) ?? null) : null,
   }));
   return { ...status, data };
 }

@@ -1,5 +1,5 @@
 import type { BlockerPolicy, EndedSession } from './blockers.js';
-import type { DatabaseName, DataMigrationId, MigrationId } from './catalog.js';
+import type { ActivityHandler, DatabaseName, DataMigrationId, MigrationId } from './catalog.js';
 import type { DirtyReason, DirtyWarning } from './dirty.js';
 import type { AnswerHookInput, HookAnswered, HookCall, HookKinds } from './hooks.js';
 import type { Via } from './input.js';
@@ -133,6 +133,8 @@ export interface DataStepRef {
   readonly description: string;
   readonly act: 'forward' | 'reverse' | 'leave' | 'lose';
   readonly done: boolean;
+  /** Moved by calls of an activity of the product's own; left out: by queries, or not at all. */
+  readonly activity?: { readonly taskQueue: string; readonly type: string };
 }
 
 export interface LegRef {
@@ -241,6 +243,44 @@ export interface DataBeat {
   readonly secondsLeft: number | null;
 }
 
+/** Where a connection string is to be found, as far as that may be told: of a command only that there is one. */
+export type ConnectionHint =
+  | { readonly kind: 'env'; readonly name: string }
+  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 'command' | 'url' };
+
+/** Where a data migration stands in the journal. The cursor is a key of the product's, and travels with each call. */
+export interface DataPlace {
+  readonly cursor: string | null;
+  readonly batches: number;
+  readonly rows: number;
+}
+
+export interface DataCallsBegun {
+  readonly how: 'begun';
+  readonly handler: ActivityHandler;
+  readonly direction: 'forward' | 'reverse';
+  readonly connection: ConnectionHint;
+  readonly batchSize: number;
+  /** Calls in a row that move nothing, before the run parks. */
+  readonly stallCalls: number;
+  readonly position: DataPlace;
+  /** As the journal last heard; null: never. */
+  readonly progress: number | null;
+}
+
+export interface NoteDataCallInput extends RunDataMigrationInput {
+  /** In the journal, before the call: a repeat of this activity is known by it. */
+  readonly batchesBefore: number;
+  readonly cursor: string | null;
+  readonly rowsDone: number;
+  readonly progress: number | null;
+}
+
+export interface EndDataCallsInput extends RunDataMigrationInput {
+  readonly progress: 0 | 1;
+}
+
 export interface RecordReleaseInput {
   readonly instance: string;
   readonly run: string;
@@ -318,6 +358,10 @@ export interface Activities {
   callHook(input: HookCall): Promise<HookAnswered>;
   /** Into the journals, what an activity of the operator's has answered. */
   answerHook(input: AnswerHookInput): Promise<void>;
+  /** Where a handler that is an activity goes on, under the guards of a batch; or that there is nothing left to do. */
+  beginDataCalls(input: RunDataMigrationInput): Promise<DataCallsBegun | DataOutcome>;
+  noteDataCall(input: NoteDataCallInput): Promise<DataPlace>;
+  endDataCalls(input: EndDataCallsInput): Promise<DataOutcome>;
   recordRelease(input: RecordReleaseInput): Promise<RecordReleaseResult>;
   verifyRelease(input: VerifyReleaseInput): Promise<VerifyReleaseResult>;
   recordDecision(input: RecordDecisionInput): Promise<void>;

@@ -64,6 +64,10 @@ export interface ActivityHandler {
   readonly type: string;
   /** It calls `pgunwind.batch_done` in its own transactions; otherwise its batches must be idempotent, and the plan says so. */
   readonly exactlyOnce: boolean;
+  /** One call, which may do many batches; left out: ten minutes. */
+  readonly callTimeoutSeconds?: number;
+  /** A worker that sends no heartbeat for this long is taken for dead; left out: found out when the call's time is over. */
+  readonly heartbeatSeconds?: number;
 }
 
 export type DataHandler = SqlHandler | ActivityHandler;

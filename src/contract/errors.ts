@@ -18,10 +18,7 @@ export const FailureType = {
   TargetNotReachable: 'TargetNotReachable',
   /** The database has no ledger: it is empty, or not one of this product. */
   NoLedger: 'NoLedger',
-  /**
-   * The plan needs a script that the engine does not run (it ends its own transaction in a way that cannot be recorded), or a data
-   * migration whose handler it does not run.
-   */
+  /** The plan needs a script that the engine does not run: it ends its own transaction in a way that cannot be recorded. */
   ScriptRefused: 'ScriptRefused',
   /** The database is not in the state that the journal says it must be. Details: `DirtyReason[]`. */
   DirtyDatabase: 'DirtyDatabase',

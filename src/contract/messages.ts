@@ -1,4 +1,4 @@
-import type { DataStepRef } from './activities.js';
+import type { DataBeat, DataStepRef } from './activities.js';
 import type { DatabaseName, DataMigrationId, MigrationId } from './catalog.js';
 import type { DirtyReason } from './dirty.js';
 import type { HookKind, HookName } from './hooks.js';
@@ -67,9 +67,11 @@ export interface DatabaseProgress {
 /** A data migration of the leg that is being carried out. */
 export interface DataProgress extends DataStepRef {
   readonly database: DatabaseName;
-  /** Its figures are in the heartbeat of the activity with this id. */
+  /** Its figures are in the heartbeat of the activity with this id, unless `figures` are here. */
   readonly activityId: string;
   readonly running: boolean;
+  /** Of one that calls of the product's own move: as the run has heard. */
+  readonly figures?: (Pick<DataBeat, 'doing'> & Partial<DataBeat>) | null;
 }
 
 /** The hook at which a run is. */

@@ -19,6 +19,9 @@ export interface Begun {
   readonly batches: number;
   readonly rows: number;
   readonly firstProgress: number | null;
+  readonly cursor: string | null;
+  /** As last measured or told. */
+  readonly progress: number | null;
 }
 
 export type Beginning =

@@ -22,7 +22,10 @@ const LOAD_MS = 5_000;
 const RECOVERY = 1.1;
 const PAUSE_MS = { least: 100, most: 5_000 };
 
-export function createThrottle(site: BatchSite, { pause, signal }: DataContext, limits: DataLimits): Throttle {
+/** What a throttle needs to know of where the batches run. */
+type ThrottleSite = Pick<BatchSite, 'session' | 'doing'> & { readonly order: Pick<BatchSite['order'], 'database'> };
+
+export function createThrottle(site: ThrottleSite, { pause, signal }: DataContext, limits: DataLimits): Throttle {
   const { maxLoad, maxReplicationLagSeconds, pauseWhenLocksWait, mostRows } = limits;
   let lookedAt = -Infinity;
   let allowedRows = mostRows;
@@ -76,7 +79,7 @@ interface LagRow {
 }
 
 /** In words, where the slowest standby is further behind than it may be. */
-async function lagging({ session, order }: BatchSite, most: number): Promise<string | null> {
+async function lagging({ session, order }: ThrottleSite, most: number): Promise<string | null> {
   const [row] = (await session.client.query<LagRow>(LAG)).rows;
   if (row === undefined) return null;
   if (row.hidden) {
@@ -93,7 +96,7 @@ async function lagging({ session, order }: BatchSite, most: number): Promise<str
   return `the standby "${row.name}" replays ${Math.round(row.seconds)} s behind, ${limit}`;
 }
 
-async function overloaded({ session, order }: BatchSite, { query, limit }: MaxLoad): Promise<string | null> {
+async function overloaded({ session, order }: ThrottleSite, { query, limit }: MaxLoad): Promise<string | null> {
   const option = 'options.data.maxLoad';
   let value: unknown;
   try {

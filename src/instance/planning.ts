@@ -3,7 +3,6 @@ import { findRelease } from '../catalog/releases.js';
 import type { DatabaseName } from '../contract/catalog.js';
 import { FailureType, UnwindError } from '../contract/errors.js';
 import type { Direction, Plan } from '../contract/plan.js';
-import { expectHandlers } from '../plan/handlers.js';
 import { makePlan } from '../plan/plan.js';
 import type { OpenInstance } from './instances.js';
 import { surveyDatabase, type Survey } from './survey.js';
@@ -56,7 +55,6 @@ export async function planFrom(
     },
     sha256,
   );
-  expectHandlers(plan);
   if (from !== null)
     expectFrom(
       plan,

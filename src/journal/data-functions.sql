@@ -41,15 +41,17 @@ begin
     raise exception 'the database is dirty' using errcode = 'UW004', detail = (verdict -> 'reasons')::text;
   end if;
 
-  insert into pgunwind.data_step as d (run, leg, id, act, state, cursor, attempt, token, pid)
+  insert into pgunwind.data_step as d (run, leg, id, act, state, cursor, attempt, token, pid, product_class, product_object)
   values (p_run, p_leg, p_id, p ->> 'act', 'started', pgunwind.earlier_cursor(open_run.plan, p_leg, p_id),
-          (p ->> 'attempt')::integer, p_token, pg_backend_pid())
-  on conflict (run, leg, id) do update set attempt = excluded.attempt, token = excluded.token, pid = excluded.pid
+          (p ->> 'attempt')::integer, p_token, pg_backend_pid(), product_class, product_object)
+  on conflict (run, leg, id) do update set attempt = excluded.attempt, token = excluded.token, pid = excluded.pid,
+    product_class = excluded.product_class, product_object = excluded.product_object
   returning d.* into standing;
   if standing.act in ('forward', 'reverse') then
     perform pgunwind.ledger_data_begin(p_id, standing.act = 'reverse');
   end if;
-  return jsonb_build_object('batches', standing.batches, 'rows', standing.rows, 'firstProgress', standing.first_progress);
+  return jsonb_build_object('batches', standing.batches, 'rows', standing.rows, 'firstProgress', standing.first_progress,
+    'cursor', standing.cursor, 'progress', standing.progress);
 end
 $$;
 
@@ -123,25 +125,83 @@ begin
 end
 $$;
 
--- For a handler of the product's own, inside the transaction of its batch, which it makes exactly once: refuses a handler whose claim is
--- over (UW005), and a batch that begins where another has begun already (UW008: its transaction must roll back).
+-- The guard of a batch of the product's own, in its transaction. The row stays locked until that ends. Its session goes by our name
+-- meanwhile: one that hangs is ended by the next claim, as our own are.
+create or replace function pgunwind.hold_batch(p_token uuid, p_id text) returns pgunwind.data_step
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  newest uuid;
+  standing pgunwind.data_step;
+begin
+  select f.token into newest from pgunwind.fence f for share;
+  if p_token is null or newest is distinct from p_token then
+    raise exception 'this call is over: its token is not that of the newest claim'
+      using errcode = 'UW005', hint = 'Roll back, and end without doing anything more.';
+  end if;
+  select d.* into standing from pgunwind.data_step d
+    join pgunwind.fence f on f.run = d.run
+   where d.id = p_id and d.state = 'started'
+     for update of d;
+  if not found then
+    raise exception 'data migration % is not under way', p_id
+      using errcode = 'UW006', hint = 'Its id and the token are those of the call''s input. Roll back, and end.';
+  end if;
+  perform pgunwind.take_locks(standing.product_class, standing.product_object, false);
+  perform set_config('application_name', format('pgu:%s:0:0', p_token), true);
+  return standing;
+end
+$$;
+
+-- For a handler of the product's own, at the beginning of a batch's transaction: the cursor at which it begins. What a call was told is
+-- older: an earlier attempt at the same call may have come further.
+create or replace function pgunwind.batch_from(p_token uuid, p_id text) returns text
+language sql volatile set search_path = pg_catalog, pg_temp as $$
+  select b.cursor from pgunwind.hold_batch(p_token, p_id) b
+$$;
+
+-- In the same transaction, before its commit: which makes the batch exactly once. Refuses a handler whose claim is over (UW005), and a
+-- batch that begins where another has begun already (UW008): both must roll back. UW001: the product's own migrator is at work.
 create or replace function pgunwind.batch_done(p_token uuid, p_id text, p_from text, p_cursor text, p_rows bigint) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  standing pgunwind.data_step := pgunwind.hold_batch(p_token, p_id);
+begin
+  if standing.cursor is distinct from p_from then
+    raise exception 'a batch that begins at this cursor has been done already'
+      using errcode = 'UW008', hint = 'Roll back, and go on at the cursor that pgunwind.batch_from answers.';
+  end if;
+  if p_rows is null or p_rows < 0 then
+    raise exception 'a batch of % rows', coalesce(p_rows::text, 'unknown') using errcode = 'UW006', hint = 'Count from 0.';
+  end if;
+  perform pgunwind.end_batch(standing.run, standing.leg, p_id, p_cursor, p_rows);
+end
+$$;
+
+-- What a call of the product's own has answered. Where it records its batches itself, that record stands, and only the progress is
+-- written; else the call is a batch, counted by the number that were before it, so that a repeat of this writes nothing.
+create or replace function pgunwind.note_call(p_run uuid, p_leg integer, p_id text, p_token uuid, p_own boolean, p_batches bigint,
+                                              p_cursor text, p_rows bigint, p_progress double precision) returns jsonb
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
   standing pgunwind.data_step;
 begin
   perform pgunwind.hold_fence(p_token);
   select d.* into standing from pgunwind.data_step d
-    join pgunwind.fence f on f.run = d.run
-   where d.id = p_id and d.state = 'started'
-     for update of d;
+   where d.run = p_run and d.leg = p_leg and d.id = p_id and d.state = 'started'
+     for update;
   if not found then
-    raise exception 'data migration % is not begun', p_id using errcode = 'UW006';
+    raise exception 'data migration % of leg % is not begun', p_id, p_leg using errcode = 'UW006';
   end if;
-  if standing.cursor is distinct from p_from then
-    raise exception 'a batch that begins there has been done' using errcode = 'UW008';
+  if not p_own and standing.batches = p_batches then
+    perform pgunwind.end_batch(p_run, p_leg, p_id, p_cursor, p_rows);
   end if;
-  perform pgunwind.end_batch(standing.run, standing.leg, p_id, p_cursor, p_rows);
+  if p_progress is not null then
+    perform pgunwind.note_progress(p_run, p_leg, p_id, p_progress);
+  end if;
+  return (
+    select jsonb_build_object('cursor', d.cursor, 'batches', d.batches, 'rows', d.rows)
+      from pgunwind.data_step d
+     where d.run = p_run and d.leg = p_leg and d.id = p_id);
 end
 $$;
 

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
+import type { DataOutcome, DataPlace } from '../contract/activities.js';
 import type { DatabaseName, DataMigrationId } from '../contract/catalog.js';
 import { FailureType, UnwindError } from '../contract/errors.js';
 import type { Plan, PlannedDataStep } from '../contract/plan.js';
@@ -25,8 +26,10 @@ export function textsOf({ handler }: PlannedDataStep): readonly string[] {
   return [progress, forward, reverse, verifyForward, verifyReverse].filter((sha256) => sha256 !== null);
 }
 
+/** Two plans that say the same walk the same way, and a cursor of the one is good for the other. */
 function batchOf({ act, handler }: PlannedDataStep): string | null {
-  if (handler.kind !== 'sql' || act === 'leave' || act === 'lose') return null;
+  if (act === 'leave' || act === 'lose') return null;
+  if (handler.kind === 'activity') return `${handler.type} on ${handler.taskQueue}`;
   return act === 'forward' ? handler.forward : handler.reverse;
 }
 
@@ -95,4 +98,36 @@ select d.leg, d.id, d.state = 'done' as done, d.batches::float8 as batches, d.ro
 /** What the journal says of a run's data migrations; those that have not begun are not among them. */
 export async function dataSteps(client: pg.ClientBase, run: string): Promise<readonly DataRow[]> {
   return (await client.query<DataRow>(DATA_STEPS, [run])).rows;
+}
+
+const NOTE_CALL = `-- pg-unwind data.note-call
+select pgunwind.note_call($1, $2, $3, $4, $5, $6, $7, $8, $9) as position`;
+
+const RESULT = `-- pg-unwind data.result
+select d.result from pgunwind.data_step d where d.run = $1 and d.leg = $2 and d.id = $3 and d.state = 'done'`;
+
+/** Idempotent: a call is known by the number of batches before it. */
+export async function noteCall(
+  client: pg.ClientBase,
+  place: { readonly run: string; readonly leg: number; readonly id: DataMigrationId; readonly token: string },
+  call: {
+    /** It has recorded its batches itself. */
+    readonly own: boolean;
+    readonly batchesBefore: number;
+    readonly cursor: string | null;
+    readonly rows: number;
+    readonly progress: number | null;
+  },
+): Promise<DataPlace> {
+  const { run, leg, id, token } = place;
+  const values = [run, leg, id, token, call.own, call.batchesBefore, call.cursor, call.rows, call.progress];
+  return (await client.query<{ position: DataPlace }>(NOTE_CALL, values)).rows[0]?.position as DataPlace;
+}
+
+/** Null: it is not done. */
+export async function dataResult(
+  client: pg.ClientBase,
+  { run, leg, id }: { readonly run: string; readonly leg: number; readonly id: DataMigrationId },
+): Promise<Omit<DataOutcome, 'how'> | null> {
+  return (await client.query<{ result: Omit<DataOutcome, 'how'> }>(RESULT, [run, leg, id])).rows[0]?.result ?? null;
 }

@@ -98,7 +98,7 @@ create table if not exists pgunwind.plan_data (
   leg integer not null,
   id text not null,
   act text not null check (act in ('forward', 'reverse', 'leave', 'lose')),
-  -- Hash of the query that moves a batch; null: nothing of ours does.
+  -- What moves a batch: the hash of a query, or the name of an activity; null: nothing is moved.
   batch text,
   primary key (plan, leg, id)
 );
@@ -121,6 +121,9 @@ create table if not exists pgunwind.data_step (
   attempt integer not null,
   token uuid not null,
   pid integer not null,
+  -- Key of the product's own migration lock: handlers of the product's own take it without knowing it.
+  product_class integer,
+  product_object integer,
   started_at timestamptz not null default clock_timestamp(),
   batch_at timestamptz,
   finished_at timestamptz,

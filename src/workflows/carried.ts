@@ -21,6 +21,8 @@ export interface Carried {
   /** Left out where nobody has paused it, or no stop was passed and no hook called. */
   readonly paused?: Decision;
   readonly answered?: Readonly<Record<string, HookAnswer>>;
+  /** Calls of a data migration's handler that moved nothing, by database; left out where there were none. */
+  readonly unmoved?: Readonly<Record<DatabaseName, number>>;
   readonly decisions: readonly Decision[];
   readonly warnings: readonly (readonly [key: string, text: string])[];
   readonly drift: Readonly<Record<DatabaseName, readonly string[]>>;

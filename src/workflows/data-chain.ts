@@ -4,6 +4,7 @@ import { FailureType } from '../contract/errors.js';
 import { dataActivityId, dataSummary } from '../contract/ids.js';
 import type { PlanId } from '../contract/plan.js';
 import { during, settledByHand, Stuck } from './failures.js';
+import { moveByCalls } from './handler-chain.js';
 import { unlessPaused, untilResumed } from './holding.js';
 import { untilDone } from './parking.js';
 import { isStopping, type Run, unlessAborted } from './run.js';
@@ -36,10 +37,14 @@ export async function moveData(
       move(run, plan, leg, database, step).catch((error: unknown) => {
         if (mayGoBack && error instanceof Stuck && error.failure === FailureType.JournalBehind)
           return 'behind' as const;
+        if (error instanceof Stuck) progress.unmoved.delete(database);
         throw error;
       }),
-    ).finally(() => progress.moving.delete(database));
-    if (outcome === undefined) return 'stopped';
+    ).finally(() => {
+      progress.moving.delete(database);
+      progress.figures.delete(database);
+    });
+    if (outcome === undefined || outcome === 'stopped') return 'stopped';
     if (outcome === 'behind') return 'behind';
     if (outcome === 'paused') continue; // the same again, where its last batch ended
     at += 1;
@@ -57,8 +62,8 @@ async function move(
   plan: PlanId,
   leg: number,
   database: DatabaseName,
-  { id, act, description }: DataStepRef,
-): Promise<DataOutcome | 'paused'> {
+  { id, act, description, activity }: DataStepRef,
+): Promise<DataOutcome | 'paused' | 'stopped'> {
   const { progress, proxies } = run;
   const input = {
     instance: progress.input.instance,
@@ -70,10 +75,14 @@ async function move(
     token: progress.tokens.get(database) ?? '',
   };
   const label = { activityId: dataActivityId(database, id, act), summary: dataSummary(database, id, act, description) };
-  const outcome: Partial<DataOutcome> | 'paused' | null = await unlessPaused(run, () =>
-    during('data', () => unlessAborted(run, () => proxies.runDataMigration(label, input))),
+  const outcome: Partial<DataOutcome> | 'paused' | 'stopped' | null = await unlessPaused(run, () =>
+    unlessAborted(run, () =>
+      activity === undefined
+        ? during('data', () => proxies.runDataMigration(label, input))
+        : moveByCalls(run, input, label),
+    ),
   );
-  if (outcome === 'paused') return outcome;
+  if (outcome === 'paused' || outcome === 'stopped') return outcome;
   if (typeof outcome?.how !== 'string' || typeof outcome.rows !== 'number') {
     throw settledByHand('data', 'completed, with a result that is not one of ours,');
   }

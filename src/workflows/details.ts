@@ -1,4 +1,4 @@
-import type { DataStepRef } from '../contract/activities.js';
+import type { DataBeat, DataStepRef } from '../contract/activities.js';
 import { UpdateName, type Parked } from '../contract/messages.js';
 import { isHalted, type Progress, stateOf, stepsOf, stepsOfDatabase } from './progress.js';
 import { statusOf } from './status.js';
@@ -37,7 +37,7 @@ function heading(progress: Progress): string {
   const moving = [...progress.moving].filter(([database]) => !progress.parked.has(database));
   lines.push(
     ...moving.map(
-      ([database, step]) => `${database}: ${dataText(step)}, in batches; its figures are in the pending activity.`,
+      ([database, step]) => `${database}: ${dataText(step)}, ${howMoved(step, progress.figures.get(database))}`,
     ),
   );
   return lines.join('\n\n');
@@ -45,6 +45,13 @@ function heading(progress: Progress): string {
 
 function dataText({ id, act, description }: DataStepRef): string {
   return `data migration ${id} (${act}) ${description}`;
+}
+
+function howMoved({ activity }: DataStepRef, figures: DataBeat | undefined): string {
+  if (activity === undefined) return 'in batches; its figures are in the pending activity.';
+  const by = `by calls of \`${activity.type}\` on the task queue \`${activity.taskQueue}\``;
+  if (figures === undefined) return `${by}.`;
+  return `${by}: ${figures.rows} rows so far${figures.progress === null ? '' : `, at ${figures.progress} (0 is the older form)`}.`;
 }
 
 function parkedParts(progress: Progress): string[] {

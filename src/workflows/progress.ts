@@ -1,5 +1,5 @@
 import { uuid4, workflowInfo } from '@temporalio/workflow';
-import type { CheckVerdict, DataStepRef, Owner, PlanSummary, StepRef } from '../contract/activities.js';
+import type { CheckVerdict, DataBeat, DataStepRef, Owner, PlanSummary, StepRef } from '../contract/activities.js';
 import type { DatabaseName } from '../contract/catalog.js';
 import type { HookAnswer, HookName } from '../contract/hooks.js';
 import type { UnwindInput } from '../contract/input.js';
@@ -74,6 +74,10 @@ export interface Progress {
   readonly data: Map<DatabaseName, DataStepRef[]>;
   /** Those that are being carried out. */
   readonly moving: Map<DatabaseName, DataStepRef>;
+  /** What calls of the product's own have moved so far, as this run has heard. */
+  readonly figures: Map<DatabaseName, DataBeat>;
+  /** How far such a data migration is from being taken for stalled, from 0 to the number of calls that it may. */
+  readonly unmoved: Map<DatabaseName, number>;
   /** What calls of the product's own activities wait for, by their ids. */
   readonly waiting: Map<string, string>;
   readonly lastCheck: Map<DatabaseName, NonNullable<DatabaseProgress['lastCheck']>>;
@@ -116,6 +120,8 @@ export function startProgress(direction: Direction, input: UnwindInput, carried:
     current: new Map(),
     data: new Map(),
     moving: new Map(),
+    figures: new Map(),
+    unmoved: new Map(Object.entries(carried?.unmoved ?? {})),
     waiting: new Map(),
     lastCheck: new Map(),
     riding: new Map(),
@@ -169,6 +175,7 @@ export function carriedOf(progress: Progress, plan: PlanSummary): Carried {
     timelines: Object.fromEntries(progress.timelines),
     ...(progress.paused ? { paused: progress.paused } : {}),
     ...(progress.answered.size > 0 ? { answered: Object.fromEntries(progress.answered) } : {}),
+    ...(progress.unmoved.size > 0 ? { unmoved: Object.fromEntries(progress.unmoved) } : {}),
     decisions: progress.decisions,
     warnings: [...progress.warnings],
     drift: Object.fromEntries(progress.drift),

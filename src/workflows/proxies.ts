@@ -51,7 +51,7 @@ export function createProxies(options: RunOptions = BEFORE_THE_PLAN) {
   });
   const moving = proxyActivities<Activities>({
     ...shared,
-    startToCloseTimeout: '30d', // batch after batch, each durable: what ends it is its end, a stall, or a person
+    startToCloseTimeout: '30d', // batch after batch, each durable: what ends it is its end, a stall, or a person; or a wait for the server's other work
     retry,
   });
   const waiting = proxyActivities<Activities>({
@@ -108,6 +108,9 @@ export function createProxies(options: RunOptions = BEFORE_THE_PLAN) {
     callHook: (label: Pick<ActivityOptions, 'activityId' | 'summary'>, ...args: Parameters<Activities['callHook']>) =>
       calling.callHook.executeWithOptions(label, args),
     answerHook: parting.answerHook,
+    beginDataCalls: moving.beginDataCalls,
+    noteDataCall: moving.noteDataCall,
+    endDataCalls: releasing.endDataCalls,
     recordRelease: releasing.recordRelease,
     verifyRelease: verifying.verifyRelease,
     recordConsent: releasing.recordDecision,

@@ -2,6 +2,7 @@ import { describeWriters } from '../contract/writers.js';
 import type { HookProgress, StatusReport } from '../contract/messages.js';
 import { dataActivityId, hookActivityId } from '../contract/ids.js';
 import { type Halt, isHalted, keyOfHalt, type Progress, stateOf, stepsOf, stepsOfDatabase } from './progress.js';
+import type { DataBeat, DataStepRef } from '../contract/activities.js';
 
 /** The answer of the query and of every update. */
 export function statusOf(progress: Progress): StatusReport {
@@ -39,6 +40,7 @@ export function statusOf(progress: Progress): StatusReport {
         database,
         activityId: dataActivityId(database, step.id, step.act),
         running: progress.moving.get(database)?.id === step.id && !progress.parked.has(database),
+        ...figuresOf(progress, database, step),
       })),
     ),
     ...(progress.writers.length === 0 ? {} : { writers: progress.writers }),
@@ -49,6 +51,14 @@ export function statusOf(progress: Progress): StatusReport {
     warnings: [...progress.warnings.values()],
     drift: Object.fromEntries(progress.drift),
   };
+}
+
+/** Of data that calls of the product's own move; all else is in heartbeats. */
+function figuresOf(progress: Progress, database: string, step: DataStepRef): { figures?: DataBeat } {
+  const figures = progress.figures.get(database);
+  if (figures === undefined || progress.moving.get(database)?.id !== step.id) return {};
+  const waiting = progress.waiting.get(dataActivityId(database, step.id, step.act));
+  return { figures: waiting === undefined ? figures : { ...figures, doing: `waits for ${waiting}` } };
 }
 
 function waitingFor(progress: Progress): string | null {

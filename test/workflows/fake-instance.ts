@@ -3,6 +3,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import type {
   Activities,
   CheckVerdict,
+  DataPlace,
   DataStepRef,
   LegRef,
   PlanSummary,
@@ -11,7 +12,7 @@ import type {
 } from '../../src/contract/activities.js';
 import { createAskPollers } from '../../src/activities/ask-pollers.js';
 import type { BlockerPolicy } from '../../src/contract/blockers.js';
-import type { DatabaseName } from '../../src/contract/catalog.js';
+import type { ActivityHandler, DatabaseName } from '../../src/contract/catalog.js';
 import type { DirtyReason } from '../../src/contract/dirty.js';
 import { type FailureType, RETRYABLE } from '../../src/contract/errors.js';
 import type { HookAnswer, HookCall } from '../../src/contract/hooks.js';
@@ -23,6 +24,8 @@ export interface FakeLeg {
   closed?: boolean;
   /** Ids of data migrations per database, in the order in which they run. */
   readonly data?: Readonly<Record<DatabaseName, readonly string[]>>;
+  /** Those of them that an activity of the product's own moves. */
+  readonly handlers?: Readonly<Record<string, ActivityHandler>>;
 }
 
 export const PLAN = 'a'.repeat(64);
@@ -57,6 +60,9 @@ export class FakeInstance {
   ended: string | null = null;
   claims = 0;
   approved = false;
+  /** Of handlers that are activities, by the id of the data migration: what the journal would say. */
+  readonly positions = new Map<string, DataPlace & { readonly progress: number | null }>();
+  stallCalls = 50;
   #twists = new Map<string, Twist[]>();
 
   readonly legs: readonly FakeLeg[];
@@ -99,7 +105,25 @@ export class FakeInstance {
       description: `what ${id} does`,
       act: 'reverse' as const,
       done: this.done.has(`${database} data ${leg} ${id}`),
+      ...this.#activityOf(leg, id),
     }));
+  }
+
+  /** `pgunwind.batch_done`, as far as a handler can see it. */
+  batchDone(token: string, id: string, from: string | null, cursor: string | null, rows: number): void {
+    if (![...this.tokens.values()].includes(token)) throw new Error('this call is over');
+    const at = this.#position(id);
+    if (at.cursor !== from) throw new Error('a batch that begins at this cursor has been done already');
+    this.positions.set(id, { ...at, cursor, batches: at.batches + 1, rows: at.rows + rows });
+  }
+
+  #position(id: string): DataPlace & { readonly progress: number | null } {
+    return this.positions.get(id) ?? { cursor: null, batches: 0, rows: 0, progress: null };
+  }
+
+  #activityOf(leg: number, id: string): Pick<DataStepRef, 'activity'> {
+    const handler = this.legs[leg]?.handlers?.[id];
+    return handler === undefined ? {} : { activity: { taskQueue: handler.taskQueue, type: handler.type } };
   }
 
   readonly activities: Activities = {
@@ -243,6 +267,61 @@ export class FakeInstance {
     answerHook: (input) =>
       this.#call('answerHook', `${input.call.hook} ${input.answer}`, async () => {
         this.hooksAnswered.set(input.call.idempotencyKey, input.answer);
+      }),
+
+    beginDataCalls: (input) =>
+      this.#call('beginDataCalls', `${input.database} ${input.leg} ${input.id}`, async () => {
+        const { attempt } = Context.current().info;
+        if (input.token !== this.tokens.get(input.database)) throw failure('StaleAttempt', 'a newer claim exists');
+        const { progress, ...position } = this.#position(input.id);
+        if (this.done.has(`${input.database} data ${input.leg} ${input.id}`)) {
+          return {
+            how: 'foundDone' as const,
+            batches: position.batches,
+            rows: position.rows,
+            progress,
+            tookMs: 1,
+            attempt,
+          };
+        }
+        const handler = this.legs[input.leg]?.handlers?.[input.id] as ActivityHandler; // as: the test has given it one
+        const connection = { kind: 'env' as const, name: 'FRONTEND_URL' };
+        const { stallCalls } = this;
+        const direction = 'reverse' as const;
+        return {
+          how: 'begun' as const,
+          handler,
+          direction,
+          connection,
+          batchSize: 100,
+          stallCalls,
+          position,
+          progress,
+        };
+      }),
+
+    noteDataCall: (input) =>
+      this.#call('noteDataCall', `${input.database} ${input.leg} ${input.id}`, async () => {
+        if (input.token !== this.tokens.get(input.database)) throw failure('StaleAttempt', 'a newer claim exists');
+        const at = this.#position(input.id);
+        const own = this.legs[input.leg]?.handlers?.[input.id]?.exactlyOnce === true;
+        const counted =
+          own || at.batches !== input.batchesBefore
+            ? at
+            : { cursor: input.cursor, batches: at.batches + 1, rows: at.rows + input.rowsDone };
+        this.positions.set(input.id, { ...counted, progress: input.progress ?? at.progress });
+        const { cursor, batches, rows } = counted;
+        return { cursor, batches, rows };
+      }),
+
+    endDataCalls: (input) =>
+      this.#call('endDataCalls', `${input.database} ${input.leg} ${input.id}`, async () => {
+        if (input.token !== this.tokens.get(input.database)) throw failure('StaleAttempt', 'a newer claim exists');
+        const { batches, rows } = this.#position(input.id);
+        this.done.add(`${input.database} data ${input.leg} ${input.id}`);
+        this.calls.push(`done ${input.database} data ${input.leg} ${input.id}`);
+        const { attempt } = Context.current().info;
+        return { how: 'ran' as const, batches, rows, progress: input.progress, tookMs: 1.5, attempt };
       }),
 
     recordRelease: (input) =>
