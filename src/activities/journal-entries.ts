@@ -1,15 +1,23 @@
 import type { Activities } from '../contract/activities.js';
 import { endRun, recordDecision } from '../journal/runs.js';
 import { lacksJournal } from '../journal/missing.js';
+import type { InstanceDatabase } from '../step/database.js';
+import { expectNotGrown } from './count-losses.js';
 import type { ActivityDeps } from './deps.js';
 
 /**
  * Who decided what, when and why, into every journal that can be reached: one is enough, for the history of the workflow has it too.
- * A database without a journal (nothing was planned there yet) is passed over.
+ * A database without a journal (nothing was planned there yet) is passed over. Consent that was asked for with figures is taken
+ * only where they still hold.
  */
-export function createRecordDecision({ instances, log }: ActivityDeps): Activities['recordDecision'] {
+export function createRecordDecision({ instances, plans, log }: ActivityDeps): Activities['recordDecision'] {
   return async ({ instance, ...decision }) => {
-    const { databases } = instances.open(instance);
+    const opened = instances.open(instance);
+    const { databases } = opened;
+    if (decision.details['givenBy'] === 'update' && decision.plan !== null) {
+      const plan = await plans.plan(databases[0] as InstanceDatabase, decision.plan);
+      await expectNotGrown(opened, plan, decision.run);
+    }
     const answers = await Promise.allSettled(
       databases.map((database) =>
         database.sessions.withSession(({ client }) => recordDecision(client, decision).catch(passOverMissing)),

@@ -14,6 +14,7 @@ import { stopsOf } from '../plan/stops.js';
 import { rememberFingerprint } from '../step/release-fingerprint.js';
 import type { Survey } from '../instance/survey.js';
 import type { ActivityDeps } from './deps.js';
+import { countLosses } from './count-losses.js';
 import { lossesOf, mayBeLost } from './plan-losses.js';
 
 /**
@@ -44,6 +45,7 @@ export function createMakePlan({ instances, plans, searchAttributes }: ActivityD
       resumed: open !== null,
       searchAttributes,
       stops: stopsOf(plan, input.via),
+      consentTo: input.consentTo ?? null,
     });
   };
 }
@@ -129,7 +131,14 @@ async function summarize(
     resumed,
     searchAttributes,
     stops,
-  }: { run: string; resumed: boolean; searchAttributes: boolean; stops: readonly number[] },
+    consentTo,
+  }: {
+    run: string;
+    resumed: boolean;
+    searchAttributes: boolean;
+    stops: readonly number[];
+    consentTo: string | null;
+  },
 ): Promise<PlanSummary> {
   const standing = await Promise.all(
     instance.databases.map((database) =>
@@ -145,6 +154,8 @@ async function summarize(
   const passed = new Set(standing.flatMap(({ data }) => data.flatMap(({ id, done }) => (done ? [id] : []))));
   const progress = await surveyData(instance, plan, surveys, { wanted: (step) => mayBeLost(step, passed) });
   const losses = lossesOf(plan, passed, progress);
+  const approved = standing.some((each) => each.approved);
+  const asks = losses.count > 0 && !approved && plan.id !== consentTo;
   const { options } = instance.config;
   const hooks = hookKindsOf(instance.config);
   const perDatabase = <T>(of: (database: (typeof standing)[number]) => T) =>
@@ -177,7 +188,8 @@ async function summarize(
     })),
     destructiveSteps: losses.count,
     destructiveExamples: losses.examples,
-    approved: standing.some(({ approved }) => approved),
+    ...(asks ? { losses: await countLosses(instance, plan, run) } : {}),
+    approved,
     warnings: [
       ...Object.values(surveys).flatMap((survey) => survey.warnings),
       ...plan.warnings.map((warning) => warning.text),

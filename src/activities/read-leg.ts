@@ -1,7 +1,10 @@
 import type { Activities, LegRef, StepRef } from '../contract/activities.js';
 import { FailureType, UnwindError } from '../contract/errors.js';
 import { describeWriters, type Writer } from '../contract/writers.js';
+import type { Plan } from '../contract/plan.js';
+import { losesData } from '../contract/script.js';
 import { dataSteps } from '../journal/data.js';
+import { noteRestorePoint } from '../journal/losses.js';
 import { legStanding } from '../journal/runs.js';
 import type { InstanceDatabase } from '../step/database.js';
 import { findWriters } from '../step/writers.js';
@@ -50,6 +53,8 @@ export function createReadLeg({ instances, plans }: ActivityDeps): Activities['r
     );
     const writers = answers.flatMap((answer) => answer.writers);
     if (writers.length > 0 && options.policy === 'refuse') throw activeWriters(leg.release, writers);
+    const begins = besideWriters !== true && (writers.length === 0 || options.policy === 'warn');
+    const restorePoints = begins && destroysUpTo(plan, at) ? await restorePointsOf(databases, run, at) : null;
     return {
       release: leg.release,
       steps: Object.fromEntries(answers.map(({ database, steps }) => [database, steps])),
@@ -57,11 +62,32 @@ export function createReadLeg({ instances, plans }: ActivityDeps): Activities['r
       ...(leg.data === undefined
         ? {}
         : { data: Object.fromEntries(answers.map(({ database, data }) => [database, data])) }),
+      ...(restorePoints === null ? {} : { restorePoints }),
       ...(writers.length === 0 || options.policy === 'refuse'
         ? {}
         : { writers: { policy: options.policy, found: writers } }),
     };
   };
+}
+
+/** This leg or one before it loses content: from here on a restore would have to go back to before it. */
+function destroysUpTo({ legs }: Plan, at: number): boolean {
+  return legs
+    .slice(0, at + 1)
+    .some(
+      ({ steps, data = [] }) =>
+        data.some(({ act }) => act === 'lose') || Object.values(steps).some((each) => each.some(losesData)),
+    );
+}
+
+/** Noted once for each run, as late as can be: what is written after it is not in it. */
+async function restorePointsOf(databases: readonly InstanceDatabase[], run: string, leg: number) {
+  const points = databases.map((database) =>
+    database.sessions.withSession(
+      async ({ client }) => [database.name, await noteRestorePoint(client, run, leg)] as const,
+    ),
+  );
+  return Object.fromEntries(await Promise.all(points));
 }
 
 function activeWriters(release: string, writers: readonly Writer[]): UnwindError {

@@ -1,8 +1,7 @@
 import type { Loss, LossPlace, LossReport } from '../contract/losses.js';
 import type { Plan } from '../contract/plan.js';
 import { countSteps, dataSteps, dataStepLabel } from '../plan/report.js';
-import { bytesText, byWeight, countText, holdsNothing, lossWhat, rowsText } from './loss-figures.js';
-import { totalsText } from './loss-text.js';
+import { bytesText, byWeight, countText, holdsNothing, lossWhat, rowsText, totalsText } from '../plan/loss-figures.js';
 
 const BARS = 20;
 

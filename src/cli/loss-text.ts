@@ -1,5 +1,5 @@
 import type { LossPlace, LossReport } from '../contract/losses.js';
-import { bytesText, byWeight, countText, holdsNothing, lossWhat, rowsText } from './loss-figures.js';
+import { bytesText, byWeight, countText, holdsNothing, lossWhat, rowsText, totalsText } from '../plan/loss-figures.js';
 import { borderless } from './table.js';
 import type { Terminal } from './terminal.js';
 
@@ -54,14 +54,4 @@ function rest(count: number, text: (count: number) => string): string[] {
 function placed<T extends LossPlace>(all: readonly T[], text: (one: T) => string): string[] {
   const lines = all.slice(0, LINES).map((one) => `${text(one)} (${one.database} ${one.migration} ${one.name})`);
   return [...lines, ...rest(all.length - LINES, (n) => ` … and ${n} more of these`)];
-}
-
-/** `In all 3 tables with 12,000 rows and 2 columns: 3.4 MB.` */
-export function totalsText({ totals: { tables, columns, rows, bytes } }: LossReport): string {
-  if (tables === 0 && columns === 0) return 'In all: no table and no column that is there now.';
-  const parts = [
-    ...(tables === 0 ? [] : [`${tables} ${tables === 1 ? 'table' : 'tables'} with ${countText(rows)} rows`]),
-    ...(columns === 0 ? [] : [`${columns} ${columns === 1 ? 'column' : 'columns'}`]),
-  ];
-  return `In all ${parts.join(' and ')}: ${bytesText(bytes)}.`;
 }

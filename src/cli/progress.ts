@@ -1,4 +1,5 @@
 import type { DatabaseProgress, Parked, RunState, UnwindReport } from '../contract/messages.js';
+import { totalsText } from '../plan/loss-figures.js';
 import { bar, cut, durationText, percent } from './bars.js';
 import type { ShownStatus } from './data-figures.js';
 import { dataLines, dataText } from './data-lines.js';
@@ -92,6 +93,7 @@ export function waitingLines(status: ShownStatus, colors: Terminal['colors']): s
       '',
       colors.yellow(`${status.instance} waits for consent to plan ${status.plan ?? '?'}`),
       ...(status.waitingFor === null ? [] : [`It waits for ${status.waitingFor}.`]),
+      ...lossesShown(status),
       'What it destroys:',
       `  pg-unwind plan ${status.instance} --to ${status.to}${status.direction === 'up' ? ' --up' : ''}`,
       'Consent to exactly this plan, or give up:',
@@ -121,6 +123,11 @@ export function waitingLines(status: ShownStatus, colors: Terminal['colors']): s
     ...retryCommands(status, several),
     `  pg-unwind abort ${status.instance}`,
   ];
+}
+
+function lossesShown({ losses }: ShownStatus): string[] {
+  if (losses === undefined) return [];
+  return [totalsText(losses), ...losses.largest.map((text) => `  ${text}`)];
 }
 
 function parkedLines(parked: Parked): string[] {

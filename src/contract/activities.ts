@@ -3,6 +3,7 @@ import type { ActivityHandler, DatabaseName, DataMigrationId, MigrationId } from
 import type { DirtyReason, DirtyWarning } from './dirty.js';
 import type { AnswerHookInput, HookAnswered, HookCall, HookKinds } from './hooks.js';
 import type { Via } from './input.js';
+import type { LossSummary, RestorePoint } from './losses.js';
 import type { Direction, PlanId } from './plan.js';
 import type { Execution } from './script.js';
 import type { Writer, WritersPolicy } from './writers.js';
@@ -26,6 +27,8 @@ export interface MakePlanInput {
   readonly owner: Owner;
   /** Where the run shall wait on its way. */
   readonly via?: Via;
+  /** The plan that the input consents to: where it is this one, nobody will be asked, and nothing is counted. */
+  readonly consentTo?: PlanId | null;
   /** uuid for a new run; an open run of the same owner, direction and target goes on under its own id instead. */
   readonly run: string;
 }
@@ -62,6 +65,8 @@ export interface PlanSummary {
   readonly destructiveSteps: number;
   /** The first ten, for people: `frontend 1771010057 drop_jobs: table jobs`. */
   readonly destructiveExamples: readonly string[];
+  /** What consent will be asked for, counted when the plan was made; left out where nobody will be asked. */
+  readonly losses?: LossSummary;
   /** Consent to this very plan that the journal already holds. */
   readonly approved: boolean;
   readonly warnings: readonly string[];
@@ -143,6 +148,8 @@ export interface LegRef {
   readonly closed: boolean;
   /** Left out where the leg has none. */
   readonly data?: Readonly<Record<DatabaseName, readonly DataStepRef[]>>;
+  /** Where each database was before the run's first leg that destroys; left out before that. */
+  readonly restorePoints?: Readonly<Record<DatabaseName, RestorePoint>>;
   /** Sessions of others, where the leg has still something to do; left out where there are none. */
   readonly writers?: { readonly policy: Exclude<WritersPolicy, 'refuse'>; readonly found: readonly Writer[] };
 }

@@ -52,6 +52,8 @@ export const FailureType = {
   DataFailed: 'DataFailed',
   /** A data migration says that it works, and its data does not move; or there is nothing left to do, and it is not at its end. */
   DataStalled: 'DataStalled',
+  /** What a plan destroys holds clearly more than when consent to it was asked for. Nothing was approved. */
+  LossesGrown: 'LossesGrown',
   /** Nobody polls the task queue of an activity of the product's own. Nothing of it was begun; the run parks. */
   HandlerUnavailable: 'HandlerUnavailable',
   /** A hook of the operator's refused, failed, or could not be reached often enough. The run parks. */

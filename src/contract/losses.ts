@@ -88,3 +88,26 @@ export interface LossReport {
   /** What stood in the way of counting, for people: `frontend: …`. */
   readonly remarks: readonly string[];
 }
+
+/** A report, short enough for a workflow: names and figures. */
+export interface LossSummary {
+  readonly takenAt: string;
+  readonly totals: LossTotals;
+  /** The first ten, the largest first, for people. */
+  readonly largest: readonly string[];
+  /** How many hold content now, or may. */
+  readonly losses: number;
+  readonly returnsEmpty: number;
+  readonly unknown: number;
+  readonly remarks: readonly string[];
+}
+
+/** Where a point-in-time restore of one database has to go to find what a run has destroyed. */
+export interface RestorePoint {
+  /** ISO 8601, of the server's clock. */
+  readonly at: string;
+  readonly lsn: string;
+  readonly timeline: number;
+  /** For `recovery_target_name`; null: this role may not name one, or the server keeps too little WAL for it. */
+  readonly name: string | null;
+}

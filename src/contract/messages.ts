@@ -2,6 +2,7 @@ import type { DataBeat, DataStepRef } from './activities.js';
 import type { DatabaseName, DataMigrationId, MigrationId } from './catalog.js';
 import type { DirtyReason } from './dirty.js';
 import type { HookKind, HookName } from './hooks.js';
+import type { LossSummary, RestorePoint } from './losses.js';
 import type { Direction, PlanId } from './plan.js';
 import type { Writer } from './writers.js';
 
@@ -115,6 +116,10 @@ export interface StatusReport {
   readonly writers?: readonly Writer[];
   /** Left out where the run is at none. */
   readonly hook?: HookProgress;
+  /** What consent is asked for; left out in every other state. */
+  readonly losses?: LossSummary;
+  /** Where a point-in-time restore has to go; left out as long as nothing is destroyed. */
+  readonly restorePoints?: Readonly<Record<DatabaseName, RestorePoint>>;
   readonly waitingFor: string | null;
   readonly parked: readonly Parked[];
   readonly decisions: readonly Decision[];
@@ -183,6 +188,8 @@ export interface UnwindReport {
       readonly notReached: Readonly<Record<DatabaseName, readonly DataMigrationId[]>>;
     };
   }[];
+  /** Where a point-in-time restore has to go; left out where nothing was destroyed. */
+  readonly restorePoints?: Readonly<Record<DatabaseName, RestorePoint>>;
   readonly decisions: readonly Decision[];
   readonly warnings: readonly string[];
   readonly drift: Readonly<Record<DatabaseName, readonly string[]>>;

@@ -1047,3 +1047,30 @@ begin
   return jsonb_build_object('found', 'written', 'marker', case when written = 'written' then p_marker else written end);
 end
 $$;
+
+-- Where a point-in-time restore has to go. Named where the server lets this role do so (superuser, or execute on
+-- pg_create_restore_point was granted) and keeps enough WAL for it.
+create or replace function pgunwind.note_restore_point(p_run uuid, p_leg integer) returns jsonb
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  named text := 'pg-unwind ' || p_run;
+  at_lsn pg_lsn;
+  point pgunwind.restore_point;
+begin
+  select r.* into point from pgunwind.restore_point r where r.run = p_run;
+  if point.run is null then
+    begin
+      at_lsn := pg_create_restore_point(named);
+    exception when insufficient_privilege or object_not_in_prerequisite_state then
+      named := null;
+      at_lsn := pg_current_wal_insert_lsn();
+    end;
+    insert into pgunwind.restore_point (run, leg, at, lsn, timeline, name)
+    values (p_run, p_leg, clock_timestamp(), at_lsn, ('x' || left(pg_walfile_name(at_lsn), 8))::bit(32)::integer, named)
+    on conflict (run) do update set run = excluded.run
+    returning * into point;
+  end if;
+  return jsonb_build_object('at', to_char(point.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), 'lsn', point.lsn::text,
+    'timeline', point.timeline, 'name', point.name);
+end
+$$;

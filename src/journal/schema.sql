@@ -236,6 +236,25 @@ create table if not exists pgunwind.decision (
   details jsonb not null
 );
 
+-- What consent to a run's plan was asked for: what it would lose of this database, each time that it was counted. Figures only.
+create table if not exists pgunwind.loss_report (
+  run uuid not null references pgunwind.run,
+  taken_at timestamptz not null,
+  losses jsonb not null,
+  primary key (run, taken_at)
+);
+
+-- Where a point-in-time restore has to go: before the first leg of a run that destroys.
+create table if not exists pgunwind.restore_point (
+  run uuid primary key references pgunwind.run,
+  leg integer not null,
+  at timestamptz not null,
+  lsn pg_lsn not null,
+  timeline integer not null,
+  -- null: this role may not name one, or wal_level is minimal.
+  name text
+);
+
 -- Servers that this journal has been seen on; a lower timeline than one seen is an old primary.
 create table if not exists pgunwind.server (
   system_identifier text not null,

@@ -1,6 +1,7 @@
 import type { DataBeat, DataStepRef } from '../contract/activities.js';
 import { UpdateName, type Parked } from '../contract/messages.js';
 import { isHalted, type Progress, stateOf, stepsOf, stepsOfDatabase } from './progress.js';
+import { totalsText } from '../plan/loss-figures.js';
 import { statusOf } from './status.js';
 
 /**
@@ -88,9 +89,21 @@ function nextCommands(progress: Progress): string[] {
   const over = state === 'completed' || state === 'aborted' || state === 'cancelled';
   if (!over && !progress.aborting && !progress.ending) commands.push(update(progress, UpdateName.abort, {}));
   if (commands.length === 0) return [];
-  const losses =
-    state === 'awaitingApproval' ? (progress.plan?.destructiveExamples ?? []).map((text) => `- ${text}`) : [];
-  return [...(losses.length > 0 ? [`What is lost:\n\n${losses.join('\n')}`] : []), fenced(commands)];
+  return [...(state === 'awaitingApproval' ? lossParts(progress) : []), fenced(commands)];
+}
+
+/** The figures of what is asked for; the words of the scripts, where nobody could count. */
+function lossParts({ plan, input }: Progress): string[] {
+  if (!plan) return [];
+  const { losses, destructiveExamples } = plan;
+  const lines = (losses?.largest ?? destructiveExamples).map((text) => `- ${text}`);
+  const more =
+    losses && losses.losses > losses.largest.length ? [`- … and ${losses.losses - losses.largest.length} more`] : [];
+  const unknown =
+    losses && losses.unknown > 0 ? [`- ${losses.unknown} steps may lose what is named only when they run`] : [];
+  const title = losses ? `What is lost, counted at ${losses.takenAt}. ${totalsText(losses)}` : 'What is lost:';
+  const whole = losses ? [`All of it: \`pg-unwind plan ${input.instance} --to ${plan.to} --html losses.html\``] : [];
+  return lines.length === 0 ? [] : [`${title}\n\n${[...lines, ...more, ...unknown].join('\n')}`, ...whole];
 }
 
 function fenced(lines: readonly string[]): string {
@@ -134,6 +147,12 @@ function table(progress: Progress): string[] {
 function notes(progress: Progress): string[] {
   const { plan } = progress;
   const facts = plan ? [`Plan ${plan.plan}, run ${progress.run}${plan.resumed ? ' (goes on)' : ''}.`] : [];
+  const points = Object.entries(progress.restorePoints ?? {}).map(
+    ([database, { at, lsn, timeline, name }]) =>
+      `- ${database}: ${at}, LSN ${lsn}, timeline ${timeline}${name === null ? '' : `, restore point \`${name}\``}`,
+  );
+  if (points.length > 0)
+    facts.push(`Before anything was destroyed (for a point-in-time restore):\n\n${points.join('\n')}`);
   const warnings = [...progress.warnings.values()].map((text) => `- ${text}`);
   return warnings.length > 0 ? [...facts, `Warnings:\n\n${warnings.join('\n')}`] : facts;
 }

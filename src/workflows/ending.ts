@@ -105,6 +105,7 @@ function reportOf(
     stepsDone: legs.reduce((all, { done, data }) => all + sum(done) + sum(data?.done ?? {}), 0),
     stepsTotal: total,
     legs,
+    ...(progress.restorePoints === null ? {} : { restorePoints: progress.restorePoints }),
     decisions: progress.decisions,
     warnings: [...progress.warnings.values()],
     drift: Object.fromEntries(progress.drift),

@@ -72,6 +72,7 @@ async function reachBoundary(
   if (!read) return false;
   leg.done = doneIn(read); // the journal knows better than we do: after a reset the history is behind it
   leg.closed = read.closed;
+  if (read.restorePoints) progress.restorePoints = read.restorePoints;
   if (read.data !== undefined) leg.dataDone = dataDoneIn(read.data);
   const chains = plan.databases.map((database) =>
     unwindDatabase(run, plan.plan, index, database, read.steps[database] ?? []),

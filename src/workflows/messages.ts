@@ -12,6 +12,8 @@ import {
   UpdateName,
 } from '../contract/messages.js';
 import { hookKey } from '../contract/hooks.js';
+import { FailureType } from '../contract/errors.js';
+import type { LossSummary } from '../contract/losses.js';
 import { recordConsent, recordDecision } from './decisions.js';
 import { during, Stuck } from './failures.js';
 import { yieldWaiting } from './holding.js';
@@ -55,6 +57,12 @@ export function acceptMessages(run: Run): void {
         await during('plan', () => recordConsent(run, plan, decide(UpdateName.approve, input), 'update'));
       } catch (error) {
         if (isCancellation(error) || !(error instanceof Stuck)) throw error;
+        if (error.failure === FailureType.LossesGrown) {
+          const { losses } = error.details;
+          progress.plan = { ...plan, losses: losses as LossSummary }; // as: written by our own activity
+          run.show();
+          refuse(error.message, error.failure);
+        }
         refuse(
           `The consent could not be written to the journal, so it does not count: ${error.message}`,
           error.failure,

@@ -26,6 +26,7 @@ export async function makePlan(run: Run): Promise<PlanSummary | undefined> {
     owner,
     run: progress.run,
     ...(input.via === undefined ? {} : { via: input.via }),
+    ...(input.acceptDataLoss === undefined ? {} : { consentTo: input.acceptDataLoss }),
   };
   const plan = await untilDone(run, { database: null, claims: [] }, async () => {
     try {

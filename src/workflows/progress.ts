@@ -4,6 +4,7 @@ import type { DatabaseName } from '../contract/catalog.js';
 import type { HookAnswer, HookName } from '../contract/hooks.js';
 import type { UnwindInput } from '../contract/input.js';
 import type { DatabaseProgress, Decision, Parked, RunState } from '../contract/messages.js';
+import type { RestorePoint } from '../contract/losses.js';
 import type { Direction } from '../contract/plan.js';
 import type { Writer } from '../contract/writers.js';
 import type { Carried } from './carried.js';
@@ -62,6 +63,8 @@ export interface Progress {
   halt: Halt | null;
   /** By `keyOf` a halt: what its hook has answered, or an operator with `continue`. */
   readonly answered: Map<string, HookAnswer>;
+  /** Where each database was before anything was destroyed; null: nothing is yet. */
+  restorePoints: Readonly<Record<DatabaseName, RestorePoint>> | null;
   /** Nothing but the record of the end is left. */
   ending: boolean;
   /** One chain met an error of ours: the others stop before their next step. */
@@ -113,6 +116,7 @@ export function startProgress(direction: Direction, input: UnwindInput, carried:
     writers: [],
     halt: null,
     answered: new Map(Object.entries(carried?.answered ?? {})),
+    restorePoints: null,
     ending: false,
     broken: false,
     tokens: new Map(Object.entries(carried?.tokens ?? {})),

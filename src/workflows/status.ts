@@ -45,6 +45,8 @@ export function statusOf(progress: Progress): StatusReport {
     ),
     ...(progress.writers.length === 0 ? {} : { writers: progress.writers }),
     ...hookOf(progress),
+    ...(progress.phase === 'awaitingApproval' && !progress.approved && plan?.losses ? { losses: plan.losses } : {}),
+    ...(progress.restorePoints === null ? {} : { restorePoints: progress.restorePoints }),
     waitingFor: waitingFor(progress),
     parked: [...progress.parked.values()],
     decisions: progress.decisions,

@@ -1,4 +1,6 @@
+import { ApplicationFailure } from '@temporalio/common';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import type { LossSummary } from '../../src/contract/losses.js';
 import { FakeInstance, fails, OTHER_PLAN, PLAN } from './fake-instance.js';
 import { type Harness, openHarness, refusalOf } from './harness.js';
 
@@ -41,6 +43,35 @@ test('a plan that destroys waits for consent to this very plan', async () => {
   expect(await report).toMatchObject({ outcome: 'completed', decisions: [{ kind: 'approve', by: 'ann' }] });
   expect(instance.decisions).toMatchObject([{ kind: 'approve', plan: PLAN, details: { givenBy: 'update' } }]);
   expect(instance.calls.indexOf('recordDecision approve')).toBeLessThan(instance.calls.indexOf('claim frontend'));
+});
+
+const LOSSES: LossSummary = {
+  takenAt: '2026-01-02T03:04:05.000Z',
+  totals: { tables: 1, columns: 0, rows: { value: 12_345, exact: true }, bytes: { value: 2048, exact: true } },
+  largest: ['frontend table public.jobs: 12,345 rows, 2.0 kB (m2 drop_jobs)'],
+  losses: 3,
+  returnsEmpty: 0,
+  unknown: 1,
+  remarks: [],
+};
+
+test('what consent is asked for is shown with its figures; if it has grown by the time of the consent, that is asked for again', async () => {
+  const grown = { ...LOSSES, totals: { ...LOSSES.totals, rows: { value: 99_999, exact: true } } };
+  const instance = destructive({ losses: LOSSES }).next('recordDecision', () => {
+    throw ApplicationFailure.nonRetryable('public.jobs has grown', 'LossesGrown', { losses: grown });
+  });
+  const { handle, inState, status, update, report } = await harness.start(instance);
+  expect((await inState('awaitingApproval')).losses).toEqual(LOSSES);
+  const details = async () =>
+    (await handle.query<{ currentDetails: string }>('__temporal_workflow_metadata')).currentDetails;
+  expect(await details()).toContain(LOSSES.largest[0]);
+  expect(await details()).toContain('1 table with 12,345 rows');
+  expect(await details()).toContain('… and 2 more');
+  expect(await refusalOf(update('approve', { plan: PLAN }))).toContain('public.jobs has grown');
+  expect(await status()).toMatchObject({ state: 'awaitingApproval', decisions: [], losses: grown });
+  expect(await details()).toContain('99,999 rows');
+  expect((await update('approve', { plan: PLAN })).losses).toBeUndefined();
+  expect((await report).outcome).toBe('completed');
 });
 
 test('consent in the input runs at once and is recorded as a decision', async () => {

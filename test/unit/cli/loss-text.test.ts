@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { bytesText, countText } from '../../../src/cli/loss-figures.js';
 import { lossPage } from '../../../src/cli/loss-html.js';
-import { lossLines, totalsText } from '../../../src/cli/loss-text.js';
+import { lossLines } from '../../../src/cli/loss-text.js';
 import type { Loss, LossReport } from '../../../src/contract/losses.js';
 import type { Plan } from '../../../src/contract/plan.js';
+import { bytesText, countText, totalsText } from '../../../src/plan/loss-figures.js';
 import { collectingTerminal } from './collecting-terminal.js';
 
 const { colors } = collectingTerminal();

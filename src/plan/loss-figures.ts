@@ -1,4 +1,4 @@
-import type { Count, Loss } from '../contract/losses.js';
+import type { Count, Loss, LossReport } from '../contract/losses.js';
 
 /** `12,345`, `~12,345` where it is an estimate; '' where nobody knows. */
 export function countText(count: Count | null): string {
@@ -47,4 +47,14 @@ export function lossWhat({ kind, object, through, certainty }: Loss): string {
 export function rowsText({ kind, rows }: Loss): string {
   const text = countText(rows);
   return text !== '' && (kind === 'rows' || kind === 'rewrite') ? `≤ ${text}` : text;
+}
+
+/** `In all 3 tables with 12,000 rows and 2 columns: 3.4 MB.` */
+export function totalsText({ totals: { tables, columns, rows, bytes } }: Pick<LossReport, 'totals'>): string {
+  if (tables === 0 && columns === 0) return 'In all: no table and no column that is there now.';
+  const parts = [
+    ...(tables === 0 ? [] : [`${tables} ${tables === 1 ? 'table' : 'tables'} with ${countText(rows)} rows`]),
+    ...(columns === 0 ? [] : [`${columns} ${columns === 1 ? 'column' : 'columns'}`]),
+  ];
+  return `In all ${parts.join(' and ')}: ${bytesText(bytes)}.`;
 }

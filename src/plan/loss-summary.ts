@@ -1,0 +1,63 @@
+import type { Loss, LossReport, LossSummary } from '../contract/losses.js';
+import { bytesText, byWeight, countText, holdsNothing, lossWhat, rowsText } from './loss-figures.js';
+
+const LARGEST = 10;
+const LONGEST = 200;
+
+/** `frontend table public.audit_log: 90,000 rows, 12.0 MB (1707820055 audit log)` */
+export function lossText(loss: Loss): string {
+  const rows = loss.kind === 'column' ? '' : rowsText(loss);
+  const values = countText(loss.values);
+  const figures = [
+    ...(rows === '' ? [] : [`${rows} rows`]),
+    ...(values === '' ? [] : [`${values} values`]),
+    ...(loss.bytes === null ? [] : [bytesText(loss.bytes)]),
+  ];
+  const known = figures.length === 0 ? '' : `: ${figures.join(', ')}`;
+  return `${loss.database} ${lossWhat(loss)}${known} (${loss.migration} ${loss.name})`.slice(0, LONGEST);
+}
+
+/** What a workflow can carry and a person can read before saying yes. */
+export function summaryOf({ takenAt, totals, losses, returnsEmpty, unknown, remarks }: LossReport): LossSummary {
+  const full = losses.filter((loss) => !holdsNothing(loss));
+  return {
+    takenAt,
+    totals,
+    losses: full.length,
+    largest: byWeight(full).slice(0, LARGEST).map(lossText),
+    returnsEmpty: returnsEmpty.length,
+    unknown: unknown.length,
+    remarks: remarks.slice(0, LARGEST).map((remark) => remark.slice(0, LONGEST)),
+  };
+}
+
+/** Fewer new rows than this change nobody's mind. */
+const FEW = 100;
+const SHARE = 0.1;
+
+/**
+ * What has grown since consent was asked for, beyond a tenth and a hundred rows: consent to what was shown is none to this.
+ * Rows that are only rewritten do not count.
+ */
+export function grownSince(before: readonly Loss[], now: readonly Loss[]): string[] {
+  const shown = largestOf(before);
+  return [...largestOf(now)].flatMap(([key, { loss, value }]) => {
+    const was = shown.get(key)?.value ?? 0;
+    if (value <= was + Math.max(FEW, was * SHARE)) return [];
+    const unit = loss.kind === 'column' ? 'values' : 'rows';
+    return [
+      `${loss.database} ${loss.object} held ${was.toLocaleString('en-US')} ${unit}, and holds ${value.toLocaleString('en-US')} now`,
+    ];
+  });
+}
+
+function largestOf(losses: readonly Loss[]): Map<string, { loss: Loss; value: number }> {
+  const all = new Map<string, { loss: Loss; value: number }>();
+  for (const loss of losses) {
+    const value = (loss.kind === 'column' ? loss.values : loss.rows)?.value;
+    if (loss.fate !== 'goes' || value === undefined) continue;
+    const key = `${loss.database} ${loss.object}`;
+    if (value > (all.get(key)?.value ?? -1)) all.set(key, { loss, value });
+  }
+  return all;
+}
