@@ -13,9 +13,10 @@ const LONGEST_PAUSE_MS = 10_000;
 
 /** The wait is here and not in the workflow: each look there would be three events of a history that may last a night. */
 export function createAwaitWriters({ instances, log }: ActivityDeps): Activities['awaitWriters'] {
-  return ({ instance, release }) =>
+  return ({ instance, release, databases: of }) =>
     beating('looking for sessions of others', async (tell) => {
-      const { databases, config } = instances.open(instance);
+      const { databases: all, config } = instances.open(instance);
+      const databases = all.filter(({ name }) => of === undefined || of.includes(name));
       const { cancellationSignal: signal } = Context.current();
       const until = performance.now() + ONE_WAIT_MS;
       let told = '';

@@ -15,6 +15,7 @@ import { createVerdicts, type ActivityDeps } from './deps.js';
 import { asFailure } from './failure.js';
 import { beating } from './heartbeat.js';
 import { createEndRun, createRecordDecision } from './journal-entries.js';
+import { createMakeDataPlan } from './make-data-plan.js';
 import { createMakePlan } from './make-plan.js';
 import { createPlanCache } from './plan-cache.js';
 import { createReadLeg } from './read-leg.js';
@@ -70,6 +71,7 @@ export function createActivities({
     });
   return {
     makePlan: beaten('makePlan', 'planning', createMakePlan(deps)),
+    makeDataPlan: beaten('makeDataPlan', 'planning', createMakeDataPlan(deps)),
     claim: named('claim', createClaim(deps)),
     yieldClaim: beaten('yieldClaim', 'giving the claim back', createYieldClaim(deps)),
     readLeg: looking('readLeg', 'reading the journal', createReadLeg(deps)),

@@ -11,9 +11,9 @@ import type { ActivityDeps } from './deps.js';
  * only where they still hold.
  */
 export function createRecordDecision({ instances, plans, log }: ActivityDeps): Activities['recordDecision'] {
-  return async ({ instance, ...decision }) => {
+  return async ({ instance, databases: of, ...decision }) => {
     const opened = instances.open(instance);
-    const { databases } = opened;
+    const databases = opened.databases.filter(({ name }) => of === undefined || of.includes(name));
     if (decision.details['givenBy'] === 'update' && decision.plan !== null) {
       const plan = await plans.plan(databases[0] as InstanceDatabase, decision.plan);
       await expectNotGrown(opened, plan, decision.run);
@@ -34,8 +34,8 @@ export function createRecordDecision({ instances, plans, log }: ActivityDeps): A
 }
 
 export function createEndRun({ instances, log }: ActivityDeps): Activities['endRun'] {
-  return async ({ instance, run, state }) => {
-    const { databases } = instances.open(instance);
+  return async ({ instance, databases: of, run, state }) => {
+    const databases = instances.open(instance).databases.filter(({ name }) => of === undefined || of.includes(name));
     await Promise.all(
       databases.map((database) =>
         database.sessions.withSession(({ client }) => endRun(client, run, state).catch(passOverMissing)),

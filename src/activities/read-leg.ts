@@ -15,8 +15,9 @@ import type { ActivityDeps } from './deps.js';
  * connected, where the leg has still something to do.
  */
 export function createReadLeg({ instances, plans }: ActivityDeps): Activities['readLeg'] {
-  return async ({ instance, run, plan: planId, leg: at, besideWriters }): Promise<LegRef> => {
-    const { databases, config } = instances.open(instance);
+  return async ({ instance, run, plan: planId, leg: at, databases: of, besideWriters }): Promise<LegRef> => {
+    const { databases: all, config } = instances.open(instance);
+    const databases = all.filter(({ name }) => of === undefined || of.includes(name));
     const { writers: options } = config.options;
     const plan = await plans.plan(databases[0] as InstanceDatabase, planId);
     const leg = plan.legs[at];

@@ -9,6 +9,7 @@ import type {
   CatalogRelease,
   DatabaseName,
   DataHandler,
+  DataMigrationId,
   MigrationId,
   ScriptVersion,
 } from '../contract/catalog.js';
@@ -87,6 +88,32 @@ export function newestText(migration: CatalogMigration, direction: 'up' | 'down'
 export function textAt(migration: CatalogMigration, direction: 'up' | 'down', labelIndex: number): ScriptVersion {
   const own = migration[direction].find(({ carriedBy }) => rangesHold(carriedBy, labelIndex));
   return own ?? newestText(migration, direction);
+}
+
+/**
+ * @param databases - Those of the instance.
+ * @throws {UnwindError} UnknownDataMigration: names the ids that look most like it.
+ */
+export function findDataMigration(
+  catalog: Catalog,
+  databases: readonly DatabaseName[],
+  id: DataMigrationId,
+): CatalogDataMigration {
+  const all = (catalog.dataMigrations ?? []).filter(({ database }) => databases.includes(database));
+  const found = all.find((migration) => migration.id === id);
+  if (found !== undefined) return found;
+  const nearest = all
+    .map((migration) => ({ id: migration.id, far: distance(migration.id, id) }))
+    .sort((a, b) => a.far - b.far) // stable: equally far ones stay in the catalog's order
+    .slice(0, 3)
+    .map((migration) => migration.id);
+  throw new UnwindError(
+    FailureType.UnknownDataMigration,
+    `The catalog of "${catalog.product}" has no data migration "${id}"${
+      nearest.length === 0 ? ', nor any other' : `. Nearest: ${nearest.join(', ')}`
+    }. Nothing was done. "pg-unwind data list" shows all of an instance; build the catalog again if this one is newer.`,
+    { details: { id, nearest } },
+  );
 }
 
 /** The definition that the highest version carries. */

@@ -33,6 +33,27 @@ export interface MakePlanInput {
   readonly run: string;
 }
 
+/** A data migration by itself, on the schema that stands. */
+export interface MakeDataPlanInput {
+  readonly instance: string;
+  readonly id: DataMigrationId;
+  readonly direction: DataDirection;
+  readonly owner: Owner;
+  readonly takeOver: boolean;
+  /** uuid for a new run; an open run of the same owner and direction goes on under its own id instead. */
+  readonly run: string;
+}
+
+export type DataDirection = 'forward' | 'reverse';
+
+/** What the run of one data migration is about. */
+export interface DataSubject {
+  readonly id: DataMigrationId;
+  readonly direction: DataDirection;
+  readonly database: DatabaseName;
+  readonly description: string;
+}
+
 export interface LegSummary {
   readonly release: string;
   readonly steps: Readonly<Record<DatabaseName, number>>;
@@ -72,6 +93,8 @@ export interface PlanSummary {
   readonly warnings: readonly string[];
   /** Cluster and database of each, `<system identifier>/<oid>`; a plan of before 0.1 has none. */
   readonly servers?: Readonly<Record<DatabaseName, string>>;
+  /** Of a run of one data migration; left out in the plan of a way. */
+  readonly data?: DataSubject;
   /** The namespace has our search attributes: the workflow may upsert them. */
   readonly searchAttributes: boolean;
   readonly options: RunOptions;
@@ -119,6 +142,8 @@ export interface ReadLegInput {
   readonly plan: PlanId;
   /** 0-based. */
   readonly leg: number;
+  /** Those of the plan, where it is not that of the whole instance. */
+  readonly databases?: readonly DatabaseName[];
   /** Whoever else is connected: no leg begins by this reading. */
   readonly besideWriters?: true;
 }
@@ -158,6 +183,8 @@ export interface AwaitWritersInput {
   readonly instance: string;
   /** The leg that is not begun while they are there, for the log. */
   readonly release: string;
+  /** Those of the plan, where it is not that of the whole instance. */
+  readonly databases?: readonly DatabaseName[];
 }
 
 export interface CheckDirtyInput {
@@ -329,11 +356,15 @@ export interface RecordDecisionInput {
   /** ISO 8601, workflow time. */
   readonly at: string;
   readonly details: Readonly<Record<string, unknown>>;
+  /** Those of the plan, where it is not that of the whole instance. */
+  readonly databases?: readonly DatabaseName[];
 }
 
 export interface EndRunInput {
   readonly instance: string;
   readonly run: string;
+  /** Those of the plan, where it is not that of the whole instance. */
+  readonly databases?: readonly DatabaseName[];
   readonly state: 'completed' | 'aborted' | 'cancelled';
 }
 
@@ -350,6 +381,8 @@ export interface Poller {
 export interface Activities {
   /** Reads ledgers and journals of all databases, computes the plan, stores it with its scripts in every journal. */
   makePlan(input: MakePlanInput): Promise<PlanSummary>;
+  /** The same for one data migration by itself, in its own database. */
+  makeDataPlan(input: MakeDataPlanInput): Promise<PlanSummary>;
   /** Ends every session of the owner's earlier claims, then issues a new fence token per database. */
   claim(input: ClaimInput): Promise<ClaimResult>;
   yieldClaim(input: YieldClaimInput): Promise<void>;

@@ -16,6 +16,10 @@ export const FailureType = {
   UnknownMigration: 'UnknownMigration',
   /** The target cannot be reached from the applied set in the asked direction. */
   TargetNotReachable: 'TargetNotReachable',
+  /** The catalog has no data migration of that id. */
+  UnknownDataMigration: 'UnknownDataMigration',
+  /** A data migration cannot be run on the schema that stands, or not in this direction. */
+  DataNotRunnable: 'DataNotRunnable',
   /** The database has no ledger: it is empty, or not one of this product. */
   NoLedger: 'NoLedger',
   /** The plan needs a script that the engine does not run: it ends its own transaction in a way that cannot be recorded. */
@@ -86,6 +90,8 @@ export const FATAL: ReadonlySet<FailureType> = new Set([
   FailureType.UnknownRelease,
   FailureType.TargetNotReachable,
   FailureType.ScriptRefused,
+  FailureType.UnknownDataMigration,
+  FailureType.DataNotRunnable,
 ]);
 
 /**

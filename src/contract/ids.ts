@@ -3,7 +3,7 @@ import type { Direction } from './plan.js';
 /** The one task queue unless the configuration names another. */
 export const TASK_QUEUE = 'pg-unwind';
 
-export const WorkflowType = { downgrade: 'downgrade', upgrade: 'upgrade' } as const;
+export const WorkflowType = { downgrade: 'downgrade', upgrade: 'upgrade', dataMigration: 'dataMigration' } as const;
 export type WorkflowType = (typeof WorkflowType)[keyof typeof WorkflowType];
 
 const WORKFLOW_PREFIX = 'unwind/';
@@ -13,11 +13,15 @@ export function workflowIdOf(instance: string): string {
   return WORKFLOW_PREFIX + instance;
 }
 
-/** The inverse of `workflowIdOf`; null for an id of another shape. */
+/** The inverse of `workflowIdOf`; null for an id of another shape, that of a data migration among them. */
 export function instanceOf(workflowId: string): string | null {
-  return workflowId.startsWith(WORKFLOW_PREFIX) && workflowId.length > WORKFLOW_PREFIX.length
-    ? workflowId.slice(WORKFLOW_PREFIX.length)
-    : null;
+  const [, instance] = /^unwind\/([^/]+)$/.exec(workflowId) ?? [];
+  return instance ?? null;
+}
+
+/** `unwind/<instance>/data/<id>`: one run at a time of each data migration. Neither name has a slash. */
+export function dataWorkflowIdOf(instance: string, id: string): string {
+  return `${workflowIdOf(instance)}/data/${id}`;
 }
 
 /** `frontend-0042-down`: what `temporal activity pause --activity-id` takes. Unique among the pending ones of a run. */

@@ -28,6 +28,20 @@ export const unwindInputSchema = z.strictObject({
   by: name.optional(),
 });
 
+/** What `temporal workflow start --type dataMigration --input '…'` takes: one data migration, on the schema that stands. */
+export const dataInputSchema = z.strictObject({
+  instance: name,
+  /** As the catalog has it. */
+  id: z.union([name, z.int().nonnegative().transform(String)]),
+  direction: z.enum(['forward', 'reverse']),
+  /** Take the database over from another workflow whose run is still open. */
+  takeOver: z.boolean().optional(),
+  /** Who starts the run, for the journal. */
+  by: name.optional(),
+});
+
+export type DataInput = z.infer<typeof dataInputSchema>;
+
 export type Via = NonNullable<z.infer<typeof unwindInputSchema>['via']>;
 export type UnwindInput = z.infer<typeof unwindInputSchema>;
 
@@ -35,7 +49,16 @@ export type UnwindInput = z.infer<typeof unwindInputSchema>;
  * @throws {UnwindError} InvalidInput; the message names each field, `details.problems` lists them.
  */
 export function parseUnwindInput(value: unknown): UnwindInput {
-  const parsed = unwindInputSchema.safeParse(value);
+  return parseInput(unwindInputSchema, value, '{"instance":"acme-eu","to":"v5.8.1579"}');
+}
+
+/** @throws {UnwindError} as `parseUnwindInput`. */
+export function parseDataInput(value: unknown): DataInput {
+  return parseInput(dataInputSchema, value, '{"instance":"acme-eu","id":"7","direction":"forward"}');
+}
+
+function parseInput<T>(schema: z.ZodType<T>, value: unknown, example: string): T {
+  const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map((issue) =>
     issue.code === 'unrecognized_keys'
@@ -44,8 +67,7 @@ export function parseUnwindInput(value: unknown): UnwindInput {
   );
   throw new UnwindError(
     FailureType.InvalidInput,
-    `The input cannot be used: ${problems.join('; ')}. Nothing was done. ` +
-      `Start again with one JSON object such as {"instance":"acme-eu","to":"v5.8.1579"}.`,
+    `The input cannot be used: ${problems.join('; ')}. Nothing was done. Start again with one JSON object such as ${example}.`,
     { details: { problems } },
   );
 }

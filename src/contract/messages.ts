@@ -1,4 +1,4 @@
-import type { DataBeat, DataStepRef } from './activities.js';
+import type { DataBeat, DataStepRef, DataSubject } from './activities.js';
 import type { DatabaseName, DataMigrationId, MigrationId } from './catalog.js';
 import type { DirtyReason } from './dirty.js';
 import type { HookKind, HookName } from './hooks.js';
@@ -125,6 +125,8 @@ export interface StatusReport {
   readonly decisions: readonly Decision[];
   readonly warnings: readonly string[];
   readonly drift: Readonly<Record<DatabaseName, readonly string[]>>;
+  /** Of the run of one data migration by itself; what the plan knows of it, once there is one. */
+  readonly dataMigration?: Pick<DataSubject, 'id' | 'direction'> & Partial<DataSubject>;
 }
 
 export interface ApproveInput {
@@ -193,4 +195,11 @@ export interface UnwindReport {
   readonly decisions: readonly Decision[];
   readonly warnings: readonly string[];
   readonly drift: Readonly<Record<DatabaseName, readonly string[]>>;
+  /** Of the run of one data migration by itself: what became of it. `alreadyThere` is the outcome where no row was to be moved. */
+  readonly dataMigration?: DataSubject & {
+    readonly rows: number;
+    readonly batches: number;
+    /** As computed from the data at the end; null where it was not reached. */
+    readonly progress: number | null;
+  };
 }

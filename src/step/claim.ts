@@ -106,10 +106,17 @@ async function refuseForeignClaim(client: pg.ClientBase, database: InstanceDatab
   if (order.server !== undefined) expectServer(database.name, order.server, fence.server);
   const same = fence.namespace === order.owner.namespace && fence.workflowId === order.owner.workflowId;
   if (fence.run === null || !fence.open || same || order.takeOver) return;
-  throw new UnwindError(
+  throw claimedByAnother(database.name, fence);
+}
+
+export function claimedByAnother(
+  database: string,
+  { workflowId, namespace, run }: { workflowId: string | null; namespace: string | null; run: string | null },
+): UnwindError {
+  return new UnwindError(
     FailureType.ClaimedByAnother,
-    `"${database.name}" is claimed by the workflow ${fence.workflowId} in the namespace ${fence.namespace}, whose run ${fence.run} has not ended. ` +
+    `"${database}" is claimed by the workflow ${workflowId} in the namespace ${namespace}, whose run ${run} has not ended. ` +
       'Nothing was changed. End that run (update "abort", or cancel it). If it is gone for good, start this one again with "takeOver": true.',
-    { details: { workflowId: fence.workflowId, namespace: fence.namespace, run: fence.run } },
+    { details: { workflowId, namespace, run } },
   );
 }

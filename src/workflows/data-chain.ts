@@ -47,6 +47,7 @@ export async function moveData(
     if (outcome === undefined || outcome === 'stopped') return 'stopped';
     if (outcome === 'behind') return 'behind';
     if (outcome === 'paused') continue; // the same again, where its last batch ended
+    progress.moved.set(step.id, outcome);
     at += 1;
     steps[at - 1] = { ...step, done: true };
     const { dataDone } = progress.legs[leg] ?? {};

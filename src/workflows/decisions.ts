@@ -1,5 +1,6 @@
 import type { PlanSummary } from '../contract/activities.js';
 import type { Decision } from '../contract/messages.js';
+import { ownDatabases } from './progress.js';
 import { bestEffort, type Run, unlessAborted } from './run.js';
 
 /**
@@ -37,6 +38,7 @@ export async function recordDecision(
       plan: progress.plan?.plan ?? null,
       ...decision,
       details,
+      ...ownDatabases(progress),
     }),
   );
 }

@@ -21,13 +21,10 @@ export function detailsOf(progress: Progress): string {
 }
 
 function heading(progress: Progress): string {
-  const { input, plan, leg } = progress;
-  const arrow = progress.direction === 'down' ? '↓' : '↑';
+  const { plan, leg } = progress;
   const { done, total } = stepsOf(progress);
-  const lines = [
-    `**${stateOf(progress)}** · ${input.instance} ${arrow} ${plan?.from ? `${plan.from} → ` : ''}${plan?.to ?? input.to}`,
-  ];
-  if (plan) {
+  const lines = [`**${stateOf(progress)}** · ${subjectOf(progress)}`];
+  if (plan && !progress.asked) {
     const release = leg === null ? undefined : progress.legs[leg]?.release;
     const where = leg === null ? '' : `leg ${leg + 1} of ${progress.legs.length}, to ${release} · `;
     lines.push(`${where}${done} of ${total} steps done`);
@@ -42,6 +39,14 @@ function heading(progress: Progress): string {
     ),
   );
   return lines.join('\n\n');
+}
+
+function subjectOf({ input, asked, plan, direction }: Progress): string {
+  if (asked !== null) {
+    return `${input.instance} data migration ${asked.id} ${asked.direction}${plan ? ` at ${plan.to}: ${plan.data?.description}` : ''}`;
+  }
+  const arrow = direction === 'down' ? '↓' : '↑';
+  return `${input.instance} ${arrow} ${plan?.from ? `${plan.from} → ` : ''}${plan?.to ?? input.to}`;
 }
 
 function dataText({ id, act, description }: DataStepRef): string {

@@ -4,16 +4,28 @@ import type { UnwindReport } from '../contract/messages.js';
 import { during } from './failures.js';
 import { dataDoneIn, doneIn } from './legs.js';
 import { untilDone } from './parking.js';
-import { type LegProgress, type Progress, stepsOf, sum } from './progress.js';
+import { type LegProgress, ownDatabases, type Progress, stepsOf, sum } from './progress.js';
 import { bestEffort, type Run, yieldClaims } from './run.js';
 
-/** Undefined: an abort came while the end could not be recorded. */
-export async function complete(run: Run, plan: PlanSummary): Promise<UnwindReport | undefined> {
+/**
+ * Undefined: an abort came while the end could not be recorded.
+ * @param outcome - How the run has ended, if nobody aborts it yet.
+ */
+export async function complete(
+  run: Run,
+  plan: PlanSummary,
+  outcome: 'completed' | 'alreadyThere' = 'completed',
+): Promise<UnwindReport | undefined> {
   const { progress } = run;
   progress.ending = true;
   const ended = await untilDone(run, { database: null, claims: [] }, async () => {
     await during('release', () =>
-      run.proxies.endRun({ instance: progress.input.instance, run: progress.run, state: 'completed' }),
+      run.proxies.endRun({
+        instance: progress.input.instance,
+        run: progress.run,
+        ...ownDatabases(progress),
+        state: 'completed',
+      }),
     );
     return true;
   });
@@ -22,7 +34,7 @@ export async function complete(run: Run, plan: PlanSummary): Promise<UnwindRepor
   progress.phase = 'completed';
   await yieldClaims(run, plan.databases, 'ended');
   run.show();
-  return reportOf(progress, 'completed', []);
+  return reportOf(progress, outcome, []);
 }
 
 /** Every database is where it should be and was checked: the run was planned and ends there. */
@@ -64,7 +76,12 @@ export async function endCancelled(run: Run): Promise<void> {
 async function endRunAs(run: Run, state: 'completed' | 'aborted' | 'cancelled'): Promise<void> {
   const { progress, proxies } = run;
   await bestEffort(run, `the run could not be recorded as ${state} (it stays open in the journal)`, () =>
-    proxies.endRunOnParting({ instance: progress.input.instance, run: progress.run, state }),
+    proxies.endRunOnParting({
+      instance: progress.input.instance,
+      run: progress.run,
+      ...ownDatabases(progress),
+      state,
+    }),
   );
 }
 
@@ -79,6 +96,7 @@ async function readForReport(run: Run, plan: PlanSummary, index: number, leg: Le
       run: progress.run,
       plan: plan.plan,
       leg: index,
+      ...ownDatabases(progress),
       besideWriters: true,
     });
   });
@@ -91,6 +109,7 @@ function reportOf(
   remaining: readonly (LegRef | null | undefined)[],
 ): UnwindReport {
   const { plan } = progress;
+  const dataMigration = dataReport(progress);
   const legs = progress.legs.map((leg, index) => legReport(leg, remaining[index] ?? null));
   const { total } = stepsOf(progress);
   return {
@@ -109,7 +128,14 @@ function reportOf(
     decisions: progress.decisions,
     warnings: [...progress.warnings.values()],
     drift: Object.fromEntries(progress.drift),
+    ...(dataMigration === null ? {} : { dataMigration }),
   };
+}
+
+function dataReport({ plan, moved }: Progress): NonNullable<UnwindReport['dataMigration']> | null {
+  if (plan?.data === undefined) return null;
+  const { rows = 0, batches = 0, progress = null } = moved.get(plan.data.id) ?? {};
+  return { ...plan.data, rows, batches, progress };
 }
 
 function legReport(leg: LegProgress, read: LegRef | null): UnwindReport['legs'][number] {

@@ -1,6 +1,7 @@
 import { ApplicationFailure, condition } from '@temporalio/workflow';
 import type { PlanSummary } from '../contract/activities.js';
 import { FATAL, type FailureType } from '../contract/errors.js';
+import type { DataInput } from '../contract/input.js';
 import { UpdateName } from '../contract/messages.js';
 import { recordConsent } from './decisions.js';
 import { during, Stuck } from './failures.js';
@@ -28,11 +29,37 @@ export async function makePlan(run: Run): Promise<PlanSummary | undefined> {
     ...(input.via === undefined ? {} : { via: input.via }),
     ...(input.acceptDataLoss === undefined ? {} : { consentTo: input.acceptDataLoss }),
   };
+  const isFatal = (failure: string) => FATAL.has(failure as FailureType);
+  return adopted(run, isFatal, () => run.proxies.makePlan(asked));
+}
+
+/**
+ * The same for one data migration by itself. Nothing is under way yet, and it is easily started again: whatever is in its way refuses
+ * it, so that nobody finds it parked a week later.
+ */
+export async function makeDataPlan(run: Run, { instance, id, direction }: DataInput): Promise<PlanSummary | undefined> {
+  const { progress } = run;
+  if (progress.plan) return progress.plan;
+  const { owner, takeOver } = progress;
+  const asked = { instance, id, direction, owner, takeOver, run: progress.run };
+  return adopted(
+    run,
+    () => true,
+    () => run.proxies.makeDataPlan(asked),
+  );
+}
+
+async function adopted(
+  run: Run,
+  isFatal: (failure: string) => boolean,
+  ask: () => Promise<PlanSummary>,
+): Promise<PlanSummary | undefined> {
+  const { progress } = run;
   const plan = await untilDone(run, { database: null, claims: [] }, async () => {
     try {
-      return await during('plan', () => unlessAborted(run, () => run.proxies.makePlan(asked)));
+      return await during('plan', () => unlessAborted(run, ask));
     } catch (error) {
-      if (error instanceof Stuck && FATAL.has(error.failure as FailureType)) {
+      if (error instanceof Stuck && isFatal(error.failure)) {
         throw ApplicationFailure.create({
           type: error.failure,
           message: error.message,

@@ -1,8 +1,16 @@
 import { uuid4, workflowInfo } from '@temporalio/workflow';
-import type { CheckVerdict, DataBeat, DataStepRef, Owner, PlanSummary, StepRef } from '../contract/activities.js';
-import type { DatabaseName } from '../contract/catalog.js';
+import type {
+  CheckVerdict,
+  DataBeat,
+  DataOutcome,
+  DataStepRef,
+  Owner,
+  PlanSummary,
+  StepRef,
+} from '../contract/activities.js';
+import type { DatabaseName, DataMigrationId } from '../contract/catalog.js';
 import type { HookAnswer, HookName } from '../contract/hooks.js';
-import type { UnwindInput } from '../contract/input.js';
+import type { DataInput, UnwindInput } from '../contract/input.js';
 import type { DatabaseProgress, Decision, Parked, RunState } from '../contract/messages.js';
 import type { RestorePoint } from '../contract/losses.js';
 import type { Direction } from '../contract/plan.js';
@@ -40,6 +48,8 @@ export function isHalted({ halt, phase, answered }: Progress): boolean {
 export interface Progress {
   readonly direction: Direction;
   readonly input: UnwindInput;
+  /** Of the run of one data migration by itself: `input` has then no release to lead to. */
+  readonly asked: DataInput | null;
   readonly owner: Owner;
   /** A new uuid, until the journal names an open run that this one goes on with. */
   run: string;
@@ -81,6 +91,8 @@ export interface Progress {
   readonly figures: Map<DatabaseName, DataBeat>;
   /** How far such a data migration is from being taken for stalled, from 0 to the number of calls that it may. */
   readonly unmoved: Map<DatabaseName, number>;
+  /** How those that this execution has carried out ended. */
+  readonly moved: Map<DataMigrationId, DataOutcome>;
   /** What calls of the product's own activities wait for, by their ids. */
   readonly waiting: Map<string, string>;
   readonly lastCheck: Map<DatabaseName, NonNullable<DatabaseProgress['lastCheck']>>;
@@ -97,11 +109,17 @@ export interface Progress {
 /** Warnings travel in every status and in the report; beyond these only their number matters. */
 const MOST_WARNINGS = 100;
 
-export function startProgress(direction: Direction, input: UnwindInput, carried: Carried | null): Progress {
+export function startProgress(
+  direction: Direction,
+  input: UnwindInput,
+  carried: Carried | null,
+  asked: DataInput | null = null,
+): Progress {
   const { namespace, workflowId, runId } = workflowInfo();
   const progress: Progress = {
     direction,
     input,
+    asked,
     owner: { namespace, workflowId, runId },
     run: carried?.run ?? uuid4(),
     phase: 'planning',
@@ -126,6 +144,7 @@ export function startProgress(direction: Direction, input: UnwindInput, carried:
     moving: new Map(),
     figures: new Map(),
     unmoved: new Map(Object.entries(carried?.unmoved ?? {})),
+    moved: new Map(),
     waiting: new Map(),
     lastCheck: new Map(),
     riding: new Map(),
@@ -229,6 +248,11 @@ export function noteCheck(progress: Progress, database: DatabaseName, verdict: C
   const seen = progress.timelines.get(database) ?? 0;
   if (verdict.clean && verdict.timeline > seen) progress.timelines.set(database, verdict.timeline);
   for (const { code, text } of verdict.warnings) warn(progress, `${database} ${code}`, text);
+}
+
+/** For activities that else mean all databases of the instance: the run of a data migration is that of one. */
+export function ownDatabases({ asked, plan }: Progress): { databases?: readonly DatabaseName[] } {
+  return asked === null || plan === null ? {} : { databases: plan.databases };
 }
 
 /** ISO 8601, workflow time: constant within a workflow task, the same on replay. */

@@ -90,6 +90,7 @@ export function createProxies(options: RunOptions = BEFORE_THE_PLAN) {
   });
   return {
     makePlan: planning.makePlan,
+    makeDataPlan: planning.makeDataPlan,
     readLeg: reading.readLeg,
     readLegOnParting: parting.readLeg,
     awaitWriters: waiting.awaitWriters,

@@ -52,6 +52,9 @@ export function statusOf(progress: Progress): StatusReport {
     decisions: progress.decisions,
     warnings: [...progress.warnings.values()],
     drift: Object.fromEntries(progress.drift),
+    ...(progress.asked === null
+      ? {}
+      : { dataMigration: plan?.data ?? { id: progress.asked.id, direction: progress.asked.direction } }),
   };
 }
 
@@ -82,7 +85,7 @@ function waitingFor(progress: Progress): string | null {
   }
   if (state === 'waiting') {
     return (
-      `sessions of others to end, before the leg to ${progress.legs[progress.leg ?? 0]?.release} begins: ` +
+      `sessions of others to end, before ${progress.asked === null ? `the leg to ${progress.legs[progress.leg ?? 0]?.release}` : 'it'} begins: ` +
       `${describeWriters(progress.writers)}. Stop these services, or send the update "abort"`
     );
   }

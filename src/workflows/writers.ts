@@ -1,22 +1,27 @@
-import type { LegRef, PlanSummary } from '../contract/activities.js';
+import type { LegRef, PlanSummary, ReadLegInput } from '../contract/activities.js';
 import { describeWriter } from '../contract/writers.js';
 import { during } from './failures.js';
 import { unlessPaused, untilResumed } from './holding.js';
 import { untilDone, wholeInstance } from './parking.js';
-import { warn } from './progress.js';
+import { ownDatabases, warn } from './progress.js';
 import { isStopping, type Run, unlessAborted } from './run.js';
 
 /**
  * Where a leg stands; by the instance's policy not before the sessions of others are gone. Undefined: the run stops.
+ * @param how - What is asked beside that.
  */
-export async function readWhenAlone(run: Run, plan: PlanSummary, leg: number): Promise<LegRef | undefined> {
+export async function readWhenAlone(
+  run: Run,
+  plan: PlanSummary,
+  leg: number,
+  how: Pick<ReadLegInput, 'besideWriters'> = {},
+): Promise<LegRef | undefined> {
   const { progress } = run;
+  const input = { instance: progress.input.instance, run: progress.run, plan: plan.plan, leg };
   for (;;) {
     const read = await untilDone(run, wholeInstance(run), () =>
       during('plan', () =>
-        unlessAborted(run, () =>
-          run.proxies.readLeg({ instance: progress.input.instance, run: progress.run, plan: plan.plan, leg }),
-        ),
+        unlessAborted(run, () => run.proxies.readLeg({ ...input, ...ownDatabases(progress), ...how })),
       ),
     );
     if (read?.writers?.policy !== 'wait') {
@@ -40,7 +45,9 @@ async function untilGone(run: Run, plan: PlanSummary, { release, writers }: LegR
   const outcome = await untilDone(run, { database: null, claims: [] }, () =>
     unlessPaused(run, () =>
       during('plan', () =>
-        unlessAborted(run, () => run.proxies.awaitWriters({ instance: progress.input.instance, release })),
+        unlessAborted(run, () =>
+          run.proxies.awaitWriters({ instance: progress.input.instance, release, ...ownDatabases(progress) }),
+        ),
       ),
     ),
   );

@@ -33,6 +33,7 @@ test('there is a saved history of every shape that a run can take', () => {
       'continued-as-new-1',
       'continued-as-new-2',
       'data-migrations',
+      'data-run',
       'happy',
       'many-warnings',
       'parked-then-resumed',

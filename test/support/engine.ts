@@ -15,7 +15,7 @@ import { pino } from 'pino';
 import { inject } from 'vitest';
 import { createActivities } from '../../src/activities/index.js';
 import { parseConfig } from '../../src/config/load.js';
-import { workflowIdOf } from '../../src/contract/ids.js';
+import { dataWorkflowIdOf, workflowIdOf, type WorkflowType } from '../../src/contract/ids.js';
 import {
   QueryName,
   UpdateName,
@@ -46,7 +46,7 @@ export interface TestEngine extends Pick<Engine, 'plan' | 'check'> {
   /** What the worker has logged, fields and all. */
   logged(): string;
   /** `input` as the command line would give it; `instance` in it names the workflow unless `workflowId` does. */
-  start(type: 'downgrade' | 'upgrade', input: unknown, options?: StartOptions): Promise<TestRun>;
+  start(type: WorkflowType, input: unknown, options?: StartOptions): Promise<TestRun>;
   /** Another worker in place of this one, as after a deployment: nothing is remembered but what Temporal and the databases hold. */
   restart(): Promise<void>;
   /** Stops the worker as a deployment does, with all its sessions. Runs stay where they are. Idempotent. */
@@ -121,8 +121,10 @@ export async function openTestEngine(options: TestEngineOptions): Promise<TestEn
     check: (order) => engine.check(order),
     logged: () => lines.join(''),
     async start(type, input, { workflowId, args } = {}) {
-      const named = (input as { instance?: unknown } | null)?.instance;
-      const id = workflowId ?? workflowIdOf(typeof named === 'string' ? named : randomUUID());
+      const { instance: named, id: data } = (input ?? {}) as { instance?: unknown; id?: unknown };
+      const instance = typeof named === 'string' ? named : randomUUID();
+      const own = type === 'dataMigration' ? dataWorkflowIdOf(instance, String(data)) : workflowIdOf(instance);
+      const id = workflowId ?? own;
       const handle = await client.workflow.start(type, {
         taskQueue,
         workflowId: id,

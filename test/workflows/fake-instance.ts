@@ -161,6 +161,48 @@ export class FakeInstance {
         ...this.summary,
       })),
 
+    makeDataPlan: (input) =>
+      this.#call('makeDataPlan', `${input.id} ${input.direction}`, async () => {
+        const [leg] = this.legs;
+        if (!leg) throw new Error('no leg');
+        const count = (ids: readonly DataStepRef[]) => ({ frontend: ids.length });
+        const data = this.dataOf(0, 'frontend');
+        return {
+          plan: PLAN,
+          run: input.run,
+          resumed: false,
+          product: 'acme',
+          direction: input.direction === 'forward' ? ('up' as const) : ('down' as const),
+          from: leg.release,
+          to: leg.release,
+          toAliases: [],
+          databases: ['frontend'],
+          legs: [
+            {
+              release: leg.release,
+              steps: { frontend: 0 },
+              done: { frontend: 0 },
+              closed: false,
+              data: count(data),
+              dataDone: count(data.filter(({ done }) => done)),
+            },
+          ],
+          data: {
+            id: input.id,
+            direction: input.direction,
+            database: 'frontend',
+            description: `what ${input.id} does`,
+          },
+          destructiveSteps: 0,
+          destructiveExamples: [],
+          approved: false,
+          warnings: [],
+          searchAttributes: true,
+          options: { stepTimeoutSeconds: 60, heartbeatTimeoutSeconds: 30, maximumAttempts: null },
+          ...this.summary,
+        };
+      }),
+
     claim: (input) =>
       this.#call('claim', input.databases.join(','), async () => {
         this.claims += 1;

@@ -9,7 +9,7 @@ import {
   Worker,
   type WorkerOptions,
 } from '@temporalio/worker';
-import { workflowIdOf } from '../../src/contract/ids.js';
+import { dataWorkflowIdOf, workflowIdOf, type WorkflowType } from '../../src/contract/ids.js';
 import { QueryName, type RunState, type StatusReport, type UnwindReport } from '../../src/contract/messages.js';
 import { workflowBundle } from '../support/bundle.js';
 import { until } from '../support/until.js';
@@ -22,7 +22,7 @@ export interface Harness {
 }
 
 export interface StartOptions {
-  readonly type?: 'downgrade' | 'upgrade';
+  readonly type?: WorkflowType;
   /** In place of `{instance, to}`; null: no argument at all. */
   readonly args?: readonly unknown[];
   /** Added to `{instance, to}`. */
@@ -57,6 +57,7 @@ export async function openHarness(server: { address: string; namespace: string }
   return {
     client,
     async start(instance, options = {}) {
+      const asked = options.type === 'dataMigration' ? { id: '7', direction: 'reverse' } : { to: 'v5.0.0' };
       const name = options.name ?? `i-${randomUUID()}`;
       const taskQueue = `test-${randomUUID()}`;
       const worker = await Worker.create({
@@ -73,8 +74,8 @@ export async function openHarness(server: { address: string; namespace: string }
       workers.push({ worker, running: worker.run() });
       const handle = await client.workflow.start(options.type ?? 'downgrade', {
         taskQueue,
-        workflowId: workflowIdOf(name),
-        args: [...(options.args ?? [{ instance: name, to: 'v5.0.0', ...options.input }])],
+        workflowId: options.type === 'dataMigration' ? dataWorkflowIdOf(name, '7') : workflowIdOf(name),
+        args: [...(options.args ?? [{ instance: name, ...asked, ...options.input }])],
       });
       const report = handle.result() as Promise<UnwindReport>;
       report.catch(() => undefined); // a test that expects a failure awaits it later

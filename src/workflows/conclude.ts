@@ -1,0 +1,45 @@
+import { allHandlersFinished, CancellationScope, condition, continueAsNew, isCancellation } from '@temporalio/workflow';
+import type { UnwindReport } from '../contract/messages.js';
+import { recordDecision } from './decisions.js';
+import { endCancelled } from './ending.js';
+import { untilDone, wholeInstance } from './parking.js';
+import { carriedOf, now } from './progress.js';
+import type { Run } from './run.js';
+
+/**
+ * Carries a run to its end, and leaves nothing under way behind it: not when it is cancelled, and not when it goes on in a new history.
+ * @param input - What the workflow was started with.
+ * @param carryOut - Undefined: the history is long enough, the run goes on in a new one.
+ */
+export async function conclude(
+  run: Run,
+  input: unknown,
+  carryOut: () => Promise<UnwindReport | undefined>,
+): Promise<UnwindReport> {
+  try {
+    const report = await carryOut();
+    if (!report) return await goOnAfresh(run, input);
+    await CancellationScope.nonCancellable(() => condition(allHandlersFinished)); // what is done is done
+    return report;
+  } catch (error) {
+    await CancellationScope.nonCancellable(async () => {
+      if (isCancellation(error)) await endCancelled(run);
+      await condition(allHandlersFinished);
+    });
+    throw error;
+  }
+}
+
+/** The plan's steps stay in the journal; the position, the claims and what was decided go along. */
+async function goOnAfresh({ progress }: Run, input: unknown): Promise<never> {
+  await condition(allHandlersFinished);
+  if (!progress.plan) throw new Error('a run without a plan has nothing to go on with');
+  return continueAsNew(input, carriedOf(progress, progress.plan));
+}
+
+/** False: the run stops. */
+export async function claimAll(run: Run): Promise<boolean> {
+  if (run.progress.takeOver)
+    await recordDecision(run, { kind: 'takeOver', by: run.progress.input.by ?? null, why: null, at: now() }, {});
+  return (await untilDone(run, wholeInstance(run), () => Promise.resolve(true))) ?? false;
+}
