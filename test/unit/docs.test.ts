@@ -8,8 +8,8 @@ import { parseCommandLine } from '../../src/cli/program.js';
 import { parseConfig } from '../../src/config/load.js';
 import { configSchema } from '../../src/config/schema.js';
 import { ExitCode, FailureType } from '../../src/contract/errors.js';
-import { TASK_QUEUE, workflowIdOf, WorkflowType } from '../../src/contract/ids.js';
-import { parseUnwindInput, unwindInputSchema } from '../../src/contract/input.js';
+import { dataWorkflowIdOf, TASK_QUEUE, workflowIdOf, WorkflowType } from '../../src/contract/ids.js';
+import { parseDataInput, parseUnwindInput, unwindInputSchema } from '../../src/contract/input.js';
 import { UpdateName } from '../../src/contract/messages.js';
 import { SEARCH_ATTRIBUTES } from '../../src/contract/search-attributes.js';
 import { Answer } from '../../src/journal/answers.js';
@@ -148,11 +148,12 @@ describe('commands in the documents', () => {
       expect(SEARCH_ATTRIBUTES.map(({ name }) => name)).toEqual(expect.arrayContaining(asked));
       return;
     }
-    expect(options.get('--workflow-id')).toBe(workflowIdOf('acme-eu'));
+    const data = options.get('--type') === WorkflowType.dataMigration;
+    expect(options.get('--workflow-id')).toBe(data ? dataWorkflowIdOf('acme-eu', '7') : workflowIdOf('acme-eu'));
     if (verb === 'start') {
       expect(Object.values(WorkflowType)).toContain(options.get('--type'));
       expect(options.get('--task-queue')).toBe(TASK_QUEUE);
-      expect(() => parseUnwindInput(input)).not.toThrow();
+      expect(() => (data ? parseDataInput : parseUnwindInput)(input)).not.toThrow();
     }
     if (verb === 'update') {
       expect(Object.values(UpdateName)).toContain(options.get('--name'));
