@@ -30,6 +30,8 @@ export interface FollowOptions {
   readonly onUnanswered?: (why: string, note: (line: string) => void) => void;
   /** Return 3 as soon as the run waits for a person; by default only where the display cannot stay. */
   readonly leaveWhenParked?: boolean;
+  /** Return 3 without a word: the caller itself is who the run waits for. */
+  readonly leaveAt?: (status: StatusReport) => boolean;
   readonly pollMs?: number;
 }
 
@@ -57,6 +59,7 @@ export async function followRun(runs: Runs, terminal: Terminal, options: FollowO
         options.onStatus?.(answer.status, view.note);
         const shown = options.json ? null : await Promise.race([figured(answer.status, watching.signal), detached]);
         if (shown) view.show(shown);
+        if (options.leaveAt?.(answer.status) === true) return ExitCode.needsOperator;
         if (waitsForPerson(answer.status) && leaveWhenParked) return parked(answer.status, terminal, options.json);
       } else if (answer) {
         silence.lasts(answer.why, view.note);

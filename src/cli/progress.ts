@@ -19,8 +19,8 @@ const STATE_WORDS: Readonly<Record<RunState, string>> = {
   cancelled: 'cancelled',
 };
 
-export function stateText(state: RunState): string {
-  return STATE_WORDS[state];
+function stateText({ state, hook }: ShownStatus): string {
+  return state === 'atStop' && hook?.state === 'calling' ? `calls hooks.${hook.name}` : STATE_WORDS[state];
 }
 
 /** The run goes no further until a person says something. */
@@ -41,7 +41,7 @@ export function progressBlock(status: ShownStatus, terminal: Terminal, elapsedMs
   const arrow = status.direction === 'down' ? '↓' : '↑';
   const title =
     `${colors.bold(status.instance)} ${status.from === null ? '' : `${status.from} `}${arrow} ${status.to}  ` +
-    [paintState(status.state, colors), legText(status), stepsText(status), durationText(elapsedMs)]
+    [paintState(status, colors), legText(status), stepsText(status), durationText(elapsedMs)]
       .filter((part) => part !== '')
       .join(' · ');
   const nameWidth = Math.max(0, ...Object.keys(status.databases).map((name) => name.length));
@@ -52,10 +52,10 @@ export function progressBlock(status: ShownStatus, terminal: Terminal, elapsedMs
   return [title, ...lines, ...dataLines(status, terminal), ...waitingLines(status, colors)].join('\n');
 }
 
-function paintState(state: RunState, colors: Terminal['colors']): string {
-  const text = stateText(state);
-  if (state === 'completed') return colors.green(text);
-  return ['needsOperator', 'awaitingApproval', 'paused', 'atStop'].includes(state) ? colors.yellow(text) : text;
+function paintState(status: ShownStatus, colors: Terminal['colors']): string {
+  const text = stateText(status);
+  if (status.state === 'completed') return colors.green(text);
+  return waitsForPerson(status) ? colors.yellow(text) : text;
 }
 
 function stepsText(status: ShownStatus): string {
@@ -156,7 +156,7 @@ export function progressLine(status: ShownStatus): string {
     .map(([name, progress]) => `${name} ${progress.done}/${progress.total}`)
     .join(', ');
   const parts = [
-    `${status.instance} ${stateText(status.state)}`,
+    `${status.instance} ${stateText(status)}`,
     legText(status),
     stepsText(status) + (perDatabase === '' ? '' : ` (${perDatabase})`),
     ...dataText(status),

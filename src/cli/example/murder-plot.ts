@@ -1,17 +1,17 @@
 import type { StatusReport } from '../../contract/messages.js';
 import { durationText } from '../bars.js';
-import type { ChildWorker } from './child-worker.js';
+import type { Child } from './child.js';
 
 /** A silence after the kill that is longer than Temporal needs to notice it. */
 const SILENCE_MS = 30_000;
 
 interface Scene {
   say(text: string): void;
-  startWorker(): Promise<ChildWorker>;
+  startWorker(): Promise<Child>;
 }
 
 /** Kills the worker half-way and in the middle of a leg, starts another, and times how long the run stood still. */
-export function murderPlot({ say, startWorker }: Scene, worker: ChildWorker, total: number) {
+export function murderPlot({ say, startWorker }: Scene, worker: Child, total: number) {
   let killed: { at: number; steps: number } | null = null;
   let resumedAfterMs: number | null = null;
   let successor: Promise<unknown> = Promise.resolve();

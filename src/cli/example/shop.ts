@@ -27,6 +27,8 @@ export interface ShopOptions {
   readonly instance: string;
   readonly postgres: ShopServer;
   readonly temporal: { readonly address: string; readonly namespace: string; readonly taskQueue?: string };
+  /** Who is told of the turns of a run, and what the calls are signed with (a file, relative to `folder`). */
+  readonly deployer?: { readonly hookUrl: string; readonly secretFile: string };
 }
 
 /** Its superuser's password is the ordinary role's too: this server holds nothing else. */
@@ -39,11 +41,12 @@ const ROLE = 'shop';
 const HEARTBEAT_TIMEOUT_SECONDS = 5;
 
 /** Builds the catalog and writes the configuration; makes the role and the databases where they are missing. */
-export async function setUpShop({ folder, instance, postgres, temporal }: ShopOptions): Promise<Shop> {
+export async function setUpShop(options: ShopOptions): Promise<Shop> {
+  const { folder, instance, postgres } = options;
   const catalog = await buildShopCatalog(folder);
   const databases = catalog.databases.map(({ name }) => name);
   await createDatabases(postgres, instance, databases);
-  const configFile = await writeConfig({ folder, instance, postgres, temporal }, databases);
+  const configFile = await writeConfig(options, databases);
   const labels = catalog.labels.map(({ label }) => label);
   return { configFile, instance, catalog, oldest: labels[0] ?? '', newest: labels.at(-1) ?? '', databases };
 }
@@ -93,6 +96,7 @@ async function writeConfig(options: ShopOptions, databases: readonly string[]): 
 
 function configText(options: ShopOptions, databases: readonly string[]): string {
   const { address, namespace, taskQueue } = options.temporal;
+  const { hooks, writers } = inTurns(options);
   const perDatabase = <T>(of: (database: string) => T) => Object.fromEntries(databases.map((it) => [it, of(it)]));
   return stringify({
     temporal: { address, namespace, ...(taskQueue === undefined ? {} : { taskQueue }) },
@@ -110,10 +114,24 @@ function configText(options: ShopOptions, databases: readonly string[]): string 
       [options.instance]: {
         product: 'shop',
         databases: perDatabase((it) => ({ url: { file: `secrets/${it}.url` } })),
-        options: { heartbeatTimeoutSeconds: HEARTBEAT_TIMEOUT_SECONDS },
+        options: { heartbeatTimeoutSeconds: HEARTBEAT_TIMEOUT_SECONDS, ...writers },
+        ...hooks,
       },
     },
   });
+}
+
+/**
+ * The application is stopped before the databases move, and the older one started where they stand. Should a session of it stay,
+ * no leg begins beside it.
+ */
+function inTurns({ deployer }: ShopOptions): { readonly hooks: object; readonly writers: object } {
+  if (deployer === undefined) return { hooks: {}, writers: {} };
+  const webhook = { url: deployer.hookUrl, secret: { file: deployer.secretFile } };
+  return {
+    hooks: { hooks: { before: { webhook }, atStop: { webhook }, after: { webhook } } },
+    writers: { writers: { policy: 'wait' } },
+  };
 }
 
 /** Fills the databases, which stand at the newest release, with a few years of trade. @returns rows written. */

@@ -1,76 +1,52 @@
-import { appendFileSync } from 'node:fs';
-import path from 'node:path';
-import { pino } from 'pino';
-import { loadConfig } from '../../config/load.js';
 import { ExitCode } from '../../contract/errors.js';
-import { workflowIdOf } from '../../contract/ids.js';
-import type { Plan } from '../../contract/plan.js';
-import { countSteps, dataSteps, dataStepLabel, destructiveSteps } from '../../plan/report.js';
-import { createEngine, type Engine } from '../../instance/engine.js';
-import { connect } from '../../temporal/connection.js';
 import { durationText } from '../bars.js';
 import { CliFailure, CommandError } from '../failure.js';
 import { followRun } from '../follow.js';
-import { destroysText } from '../plan-text.js';
-import { closingLine } from '../progress.js';
-import { createRuns, type Runs } from '../runs.js';
-import type { Terminal } from '../terminal.js';
-import { startChildWorker, type ChildWorker } from './child-worker.js';
+import { startApplication } from './application.js';
+import type { Child } from './child.js';
 import { murderPlot } from './murder-plot.js';
-import { readPhones, seedShop, setUpShop, type PhonesMoved, type Shop } from './shop.js';
+import { report, type Told } from './outcome.js';
+import { allSteps, consent, dataLinesOf, lossLines, stepsText } from './plan-lines.js';
 import { startServers } from './servers.js';
-import type { Stops } from './stops.js';
+import { readPhones, seedShop, setUpShop } from './shop.js';
+import { createVoice, INSTANCE, ownEnv, setStage, type Stage, type StoryDeps } from './stage.js';
+import { createTurns } from './turns.js';
 
-export interface StoryDeps {
-  /** Everything that is written goes here. */
-  readonly folder: string;
-  /** Whatever is started is put here; the caller stops it. */
-  readonly stops: Stops;
-  readonly terminal: Terminal;
-  readonly env: NodeJS.ProcessEnv;
-  readonly signal: AbortSignal;
-}
+/** Where the application follows: before the phone numbers go back and after, on schemas that no version shares with the next. */
+const VIA = ['v2.2.0', 'v2.0.0'];
 
-const INSTANCE = 'shop-demo';
-const LOSSES_SHOWN = 5;
-
-interface Stage {
-  readonly deps: StoryDeps;
-  readonly shop: Shop;
-  readonly runs: Runs;
-  readonly engine: Engine;
-  say(text: string): void;
-  startWorker(): Promise<ChildWorker>;
-}
-
-/** An upgrade of empty databases, data, a downgrade whose worker is killed half-way, and a look at the result. @returns the exit code. */
+/**
+ * An upgrade of empty databases, data, a downgrade in turns with the application, whose worker is killed half-way, and a look at the
+ * result. @returns the exit code.
+ */
 export async function tellStory(deps: StoryDeps): Promise<number> {
   const began = Date.now();
-  const { terminal } = deps;
-  const say = (text: string) =>
-    terminal.out(`${terminal.colors.dim(`[${durationText(Date.now() - began).padStart(6)}]`)} ${text}`);
+  const { terminal, folder, stops, signal } = deps;
+  const voice = createVoice(terminal, () => durationText(Date.now() - began));
 
-  say('Starting Postgres and Temporal …');
-  const { postgres, temporal } = await startServers(deps.stops, { temporal: { say: (line) => terminal.err(line) } });
-  say(
+  voice.say('Starting Postgres and Temporal …');
+  const { postgres, temporal } = await startServers(stops, { temporal: { say: (line) => terminal.err(line) } });
+  voice.say(
     `Postgres ${postgres.version} on port ${postgres.port}, Temporal on ${temporal.address}, its Web UI on ${temporal.uiUrl}`,
   );
 
-  const shop = await setUpShop({ folder: deps.folder, instance: INSTANCE, postgres, temporal });
+  const onLine = (line: string) => voice.overhear(`deployer: ${line}`);
+  const application = await startApplication({ folder, env: ownEnv(deps.env), stops, signal, onLine });
+  const shop = await setUpShop({ folder, instance: INSTANCE, postgres, temporal, deployer: application });
   const { catalog, oldest, newest, databases } = shop;
   const migrations = catalog.databases.reduce((sum, database) => sum + database.migrations.length, 0);
-  say(
+  voice.say(
     `Catalog of the shop: ${catalog.releases.length} releases, ${oldest} to ${newest}, ${migrations} migrations in ${databases.join(', ')}`,
   );
 
-  const stage = await setStage(deps, shop, say);
+  const stage = await setStage(deps, shop, application, voice);
   const worker = await stage.startWorker();
-  say(`Worker ready (process ${worker.pid})`);
+  voice.say(`Worker ready (process ${worker.pid})`);
 
   await upgrade(stage);
-  say(`Filling it with data …`);
+  voice.say(`Filling it with data …`);
   const rows = await seedShop(postgres, shop);
-  say(`${rows.toLocaleString('en')} rows inserted`);
+  voice.say(`${rows.toLocaleString('en')} rows inserted`);
 
   const told = await downgrade(stage, worker);
   const phones = await readPhones(postgres, shop);
@@ -78,157 +54,84 @@ export async function tellStory(deps: StoryDeps): Promise<number> {
   return told.code;
 }
 
-async function setStage(deps: StoryDeps, shop: Shop, say: (text: string) => void): Promise<Stage> {
-  // No variable of the user's own Temporal may lead away from the server that was just started.
-  const env = Object.fromEntries(Object.entries(deps.env).filter(([name]) => !name.startsWith('TEMPORAL_')));
-  const config = loadConfig(shop.configFile, { env });
-  const { client, namespace, close } = await connect(config.temporal, { env });
-  deps.stops.push(close);
-  const engine = createEngine({ config, log: pino({ level: 'silent' }) });
-  deps.stops.push(() => engine.close());
-  const runs = createRuns({ client, namespace, taskQueue: config.temporal.taskQueue });
-  let workers = 0;
-  return {
-    deps,
-    shop,
-    runs,
-    engine,
-    say,
-    async startWorker() {
-      const logFile = path.join(deps.folder, `worker-${(workers += 1)}.log`);
-      const worker = startChildWorker(shop.configFile, env, (line) => appendFileSync(logFile, `${line}\n`));
-      deps.stops.push(() => worker.process.stop());
-      await worker.ready;
-      return worker;
-    },
-  };
-}
-
-async function upgrade({ deps, shop, runs, engine, say }: Stage): Promise<void> {
+async function upgrade({ deps, shop, runs, engine, voice }: Stage): Promise<void> {
   const { plan } = await engine.plan({ instance: INSTANCE, to: shop.newest, direction: 'up' });
-  say(`Upgrading ${INSTANCE} from empty databases to ${shop.newest}: ${stepsText(plan)}`);
+  voice.say(`Upgrading ${INSTANCE} from empty databases to ${shop.newest}: ${stepsText(plan)}`);
   await runs.start('upgrade', { instance: INSTANCE, to: shop.newest, by: 'demo', ...consent(plan) });
   const code = await followRun(runs, deps.terminal, follow(deps.signal));
   if (code !== ExitCode.done)
     throw new CommandError(CliFailure.Unexpected, `The upgrade ended with ${code}; see above.`);
 }
 
-/** What happened to the worker on the way. */
-interface Told {
-  readonly code: number;
-  readonly plan: Plan;
-  readonly tookMs: number;
-  readonly killedAtStep: number | null;
-  /** From the kill until the next step was done. */
-  readonly resumedAfterMs: number | null;
-}
+async function downgrade(stage: Stage, worker: Child): Promise<Told> {
+  const { deps, shop, application, runs, engine, voice } = stage;
+  const { newest, oldest } = shop;
+  const versions = [newest, ...VIA, oldest];
+  const turns = createTurns({ application, versions, signal: deps.signal, tell: voice.tell });
+  voice.say(`${newest} of the application runs: hooks.after of the upgrade has called its deployer`);
+  await turns.show(newest);
 
-async function downgrade(stage: Stage, worker: ChildWorker): Promise<Told> {
-  const { deps, shop, runs, engine, say } = stage;
-  const { plan } = await engine.plan({ instance: INSTANCE, to: shop.oldest, direction: 'down' });
-  say(`Downgrading ${INSTANCE} to ${shop.oldest}: ${stepsText(plan)}`);
-  for (const line of [...lossLines(plan), ...dataLinesOf(plan)]) deps.terminal.out(`         ${line}`);
+  const { plan } = await engine.plan({ instance: INSTANCE, to: oldest, direction: 'down' });
+  voice.say(
+    `Downgrading ${INSTANCE} to ${oldest} in turns with its application, at ${VIA.join(' and ')}: ${stepsText(plan)}`,
+  );
+  for (const line of [...lossLines(plan), ...dataLinesOf(plan)]) voice.tell(line);
 
   const began = Date.now();
-  await runs.start('downgrade', { instance: INSTANCE, to: shop.oldest, by: 'demo', ...consent(plan) });
-  const murder = murderPlot(stage, worker, allSteps(plan));
-  const code = await followRun(runs, deps.terminal, {
-    ...follow(deps.signal),
-    onStatus: murder.onStatus,
-    onUnanswered: murder.onUnanswered,
-    pollMs: 40,
-  });
+  await runs.start('downgrade', { instance: INSTANCE, to: oldest, via: VIA, by: 'demo', ...consent(plan) });
+  const murder = murderPlot({ say: voice.say, startWorker: stage.startWorker }, worker, allSteps(plan));
+  let followed = await untilTurn(stage, murder, []);
+  while (followed.kind === 'turn') {
+    const { release } = followed;
+    voice.say(`${INSTANCE} stands at ${release}, and the run waits: hooks.atStop has called the deployer`);
+    await turns.show(release);
+    await application.stop();
+    await runs.update(INSTANCE, 'continue', { release, by: 'demo', why: `${release} of the application was tried` });
+    voice.tell('"continue" sent: the run goes on');
+    const behind = turns.told().map((turn) => turn.release);
+    followed = await untilTurn(stage, murder, behind);
+  }
+  const { code } = followed;
   const tookMs = Date.now() - began;
   await murder.successor();
-  return { code, plan, tookMs, ...murder.told() };
+  if (code === ExitCode.done) {
+    voice.say(`${INSTANCE} stands at ${oldest}, and the run is over: hooks.after has called the deployer`);
+    await turns.show(oldest);
+  }
+  return { code, plan, tookMs, ...murder.told(), turns: turns.told() };
 }
 
-async function report(
-  { deps, shop, runs, engine, say }: Stage,
-  told: Told,
-  phones: PhonesMoved | null,
-  workflows: string,
-  began: number,
-): Promise<void> {
-  const { terminal } = deps;
-  if (told.code !== ExitCode.done) {
-    say(`The downgrade ended with exit code ${told.code}; what was found is above.`);
-    return;
+type Followed = { readonly kind: 'turn'; readonly release: string } | { readonly kind: 'ended'; readonly code: number };
+
+/** Follows the run to its end, or to a stop where it waits for `continue`: whoever sends that looks at the application first. */
+async function untilTurn(
+  { deps, runs, voice }: Stage,
+  murder: ReturnType<typeof murderPlot>,
+  behind: readonly string[],
+): Promise<Followed> {
+  let turn: string | null = null;
+  voice.follow(true);
+  try {
+    const code = await followRun(runs, deps.terminal, {
+      ...follow(deps.signal),
+      onStatus(status, note) {
+        voice.flush(note);
+        murder.onStatus(status, note);
+      },
+      onUnanswered: murder.onUnanswered,
+      leaveAt({ hook, release }) {
+        const isTurn = hook?.name === 'atStop' && hook.state === 'waiting' && !behind.includes(release ?? '');
+        if (isTurn) turn = release;
+        return isTurn;
+      },
+      pollMs: 40,
+    });
+    return turn === null ? { kind: 'ended', code } : { kind: 'turn', release: turn };
+  } finally {
+    voice.follow(false);
   }
-  const verdicts = await engine.check({ instance: INSTANCE });
-  const dirty = Object.entries(verdicts).filter(([, verdict]) => !verdict.clean);
-  const { alreadyThere } = await engine.plan({ instance: INSTANCE, to: shop.oldest, direction: 'down' });
-  if (dirty.length > 0 || !alreadyThere) {
-    const found = dirty.flatMap(([, { reasons }]) => reasons.map(({ code, evidence }) => `${code}: ${evidence}`));
-    throw new CommandError(
-      CliFailure.Unexpected,
-      `The result is not ${shop.oldest}: ${[...found, ...(alreadyThere ? [] : ['the applied sets are not the release’s'])].join('; ')}`,
-    );
-  }
-  if (phones === null || phones.newer > 0) {
-    throw new CommandError(
-      CliFailure.Unexpected,
-      `${phones?.newer ?? 'An unknown number of'} phone numbers are still in the form that ${shop.oldest} cannot read.`,
-    );
-  }
-  const { runId } = await runs.describe(INSTANCE);
-  const steps = allSteps(told.plan);
-  const downs = countSteps(told.plan).total;
-  say('Checked: every database is clean, what is applied is exactly the release, and so is the form of the data');
-  terminal.out('');
-  terminal.out(
-    `  steps      ${downs} downs in ${told.plan.legs.length} legs over ${shop.databases.length} databases, each exactly once`,
-  );
-  terminal.out(
-    `  data       ${phones.older.toLocaleString('en')} phone numbers in the older form again: ${phones.rows.toLocaleString('en')} rows in ${phones.batches} batches, each exactly once`,
-  );
-  terminal.out(
-    `  time       ${durationText(told.tookMs)} with the kill; ${durationText(Date.now() - began)} for the whole demo`,
-  );
-  if (told.killedAtStep !== null) {
-    const pause = told.resumedAfterMs === null ? '' : `, went on ${durationText(told.resumedAfterMs)} later`;
-    terminal.out(`  killed     after step ${told.killedAtStep} of ${steps}${pause}`);
-  }
-  terminal.out(`  Web UI     ${workflows}/${encodeURIComponent(workflowIdOf(INSTANCE))}/${runId}/history`);
-  terminal.out(`  exit code  ${told.code}`);
-  terminal.out('');
-  terminal.out(closingLine(await runs.result(INSTANCE)));
 }
 
 function follow(signal: AbortSignal) {
   return { instance: INSTANCE, json: false, signal, leaveWhenParked: true };
-}
-
-function consent(plan: Plan): { acceptDataLoss?: string } {
-  return destructiveSteps(plan).length > 0 ? { acceptDataLoss: plan.id } : {};
-}
-
-function stepsText(plan: Plan): string {
-  return `${countSteps(plan).total} migrations and ${dataSteps(plan).length} data migration in ${plan.legs.length} legs`;
-}
-
-/** As a run counts them. */
-function allSteps(plan: Plan): number {
-  return countSteps(plan).total + dataSteps(plan).length;
-}
-
-/** Where, between two legs, data goes back. */
-function dataLinesOf(plan: Plan): string[] {
-  return dataSteps(plan).map(({ leg, step }) => {
-    const next = plan.legs[leg + 1]?.release;
-    const until = next === undefined ? '' : `, before the leg to ${next}`;
-    return `data goes back at ${plan.legs[leg]?.release}${until}: ${dataStepLabel(step)}`;
-  });
-}
-
-function lossLines(plan: Plan): string[] {
-  const losing = destructiveSteps(plan);
-  if (losing.length === 0) return [];
-  const shown = losing.slice(0, LOSSES_SHOWN).map(({ database, step }) => {
-    const lost = step.destroys.filter((it) => it.loss === 'data');
-    return `  ${database} ${step.migration} ${step.name}: ${destroysText(lost, 3)}`;
-  });
-  const rest =
-    losing.length > LOSSES_SHOWN ? [`  … and ${losing.length - LOSSES_SHOWN} more ("pg-unwind plan" lists them)`] : [];
-  return [`${losing.length} steps lose content; the demo consents to plan ${plan.id.slice(0, 12)}…`, ...shown, ...rest];
 }

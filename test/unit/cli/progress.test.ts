@@ -90,6 +90,15 @@ describe('progress', () => {
     expect(progressLine(planning)).toBe('acme-eu planning');
   });
 
+  test('a hook that is called is named; one that has taken it up leaves the run waiting', () => {
+    const hook = { name: 'before', kind: 'webhook', activityId: 'before', state: 'calling' } as const;
+    const atStop: StatusReport = { ...STATUS, state: 'atStop', hook };
+    expect(progressLine(atStop)).toMatch(/^acme-eu calls hooks\.before · /);
+    expect(progressLine({ ...atStop, hook: { ...hook, state: 'waiting' } })).toMatch(
+      /^acme-eu waits for the application · /,
+    );
+  });
+
   test('the block has one bar per database, and its lines fit the terminal', () => {
     const lines = progressBlock(STATUS, collectingTerminal({ columns: 72 }), 1500).split('\n');
     expect(lines[0]).toBe('acme-eu v7.2.0 ↓ v5.8.1579  running · leg 3/19 → v6.4.0 · 43 of 309 steps · 1.5 s');
