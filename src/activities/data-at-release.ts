@@ -1,3 +1,4 @@
+import { newestHandler } from '../catalog/releases.js';
 import { compareVersions, parseVersion } from '../catalog/version.js';
 import type { Catalog, CatalogDataMigration } from '../contract/catalog.js';
 import type { DirtyReason } from '../contract/dirty.js';
@@ -110,6 +111,8 @@ async function recordedElsewhere(
   }));
   const release = plan.legs[leg]?.release ?? plan.to.release;
   return own.flatMap((migration) => {
+    // What moves by an activity has no query to ask against: whether the product keeps its record too, nobody here can know.
+    if (newestHandler(migration).kind === 'activity') return [];
     const found = recorded.get(migration.id);
     const expected = found === undefined ? null : expectedAt(migration);
     if (found === undefined || expected === null || found === expected) return [];

@@ -6,7 +6,7 @@ import { createRecordRelease } from '../../src/activities/record-release.js';
 import { createVerifyRelease } from '../../src/activities/verify-release.js';
 import { runData } from '../../src/data/run-data.js';
 import { claimDatabase } from '../../src/step/claim.js';
-import { openDataShop, reversible, type DataShop } from '../support/data-shop.js';
+import { entry, openDataShop, reversible, type DataShop } from '../support/data-shop.js';
 import { expectNoLeaks } from '../support/postgres.js';
 
 let shop: DataShop;
@@ -97,6 +97,14 @@ describe('at a release', () => {
         evidence: "data migration 8 (moves 8) stands at 0.65 in the product's own record and must be at 1 here",
       },
     ]);
+  });
+
+  test('the record of one that an activity moves is not judged', async () => {
+    const activity = { taskQueue: 'shop-data', type: 'encrypt' };
+    const keys = { introduced: 'v2.0.0', deprecated: 'v3.0.0', nonDestructive: true, activity };
+    shop = await openDataShop([reversible(7, 'v4.0.0'), entry(8, keys)]);
+    await shop.database.query(born('1.0.0') + '; ' + record('(7, 1), (8, 0.65)'));
+    expect(await firstLeg()).toEqual([]);
   });
 
   test.each([

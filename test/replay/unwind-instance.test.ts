@@ -34,6 +34,7 @@ test('there is a saved history of every shape that a run can take', () => {
       'continued-as-new-2',
       'data-migrations',
       'data-run',
+      'handler',
       'happy',
       'many-warnings',
       'parked-then-resumed',

@@ -1,9 +1,21 @@
 import { randomUUID } from 'node:crypto';
-import { DefaultLogger, makeTelemetryFilterString, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import {
+  DefaultLogger,
+  makeTelemetryFilterString,
+  NativeConnection,
+  Runtime,
+  Worker,
+  type WorkerOptions,
+} from '@temporalio/worker';
 import { inject, onTestFinished } from 'vitest';
 import type { HandlerAnswer, HandlerCall } from '../../src/contract/handler.js';
 
 export type Handler = (call: HandlerCall) => Promise<HandlerAnswer> | HandlerAnswer;
+
+export interface HandlerWorkerOptions {
+  readonly server?: { readonly address: string; readonly namespace: string };
+  readonly worker?: Partial<WorkerOptions>;
+}
 
 export const newQueue = () => `handlers-${randomUUID()}`;
 
@@ -11,9 +23,9 @@ export const newQueue = () => `handlers-${randomUUID()}`;
 export async function startHandlers(
   taskQueue: string,
   activities: Readonly<Record<string, (call: HandlerCall) => unknown>>,
-  identity = 'the-products-own',
+  { server = inject('temporal'), worker: more = {} }: HandlerWorkerOptions = {},
 ): Promise<{ stop(): Promise<void> }> {
-  const { address, namespace } = inject('temporal');
+  const { address, namespace } = server;
   try {
     Runtime.install({
       logger: new DefaultLogger('ERROR', () => undefined),
@@ -28,10 +40,11 @@ export async function startHandlers(
     namespace,
     taskQueue,
     activities: { ...activities },
-    identity,
+    identity: 'the-products-own',
     maxHeartbeatThrottleInterval: '100ms',
     shutdownGraceTime: '1s',
     shutdownForceTime: '3s',
+    ...more,
   });
   const running = worker.run();
   running.catch(() => undefined);

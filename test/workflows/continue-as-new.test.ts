@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type DevServer, startDevServer } from '../../src/temporal/dev-server.js';
+import type { HandlerCall } from '../../src/contract/handler.js';
+import { newQueue, startHandlers } from '../support/handler-worker.js';
 import { until } from '../support/until.js';
 import { FakeInstance, fails, Gate, PLAN } from './fake-instance.js';
 import { type Harness, openHarness } from './harness.js';
@@ -146,4 +148,28 @@ test('an approval just before the history is long enough is not asked for again 
     expect(runId).toBeTruthy();
     await saveHistory(client.getHandle(workflowId, runId ?? ''), `continued-as-new-${at + 1}`);
   }
+});
+
+test('calls of a handler go on in a new history where the journal is, and what has not moved is not forgotten', async () => {
+  const queue = newQueue();
+  const handler = { kind: 'activity', taskQueue: queue, type: 'walk', exactlyOnce: false } as const;
+  const instance = new FakeInstance([
+    { release: 'v5.0.0', steps: { frontend: ['m1'] }, data: { frontend: ['7'] }, handlers: { '7': handler } },
+  ]);
+  instance.stallCalls = 12; // in one history there is no room for so many
+  const walked: number[] = [];
+  const walk = ({ cursor }: HandlerCall) => {
+    const at = Math.min(20, Number(cursor ?? 0) + 1);
+    if (Number(cursor ?? 0) < 20) walked.push(at);
+    return { cursor: String(at), rowsDone: 1, progress: 1 - at / 40, done: false };
+  };
+  await startHandlers(queue, { walk }, { server });
+  const { handle, inState, update, report } = await harness.start(instance);
+  expect((await inState('needsOperator')).parked).toMatchObject([{ failure: 'DataStalled', migration: '7' }]);
+  expect(walked).toEqual(Array.from({ length: 20 }, (_, at) => at + 1));
+  expect(instance.positions.get('7')).toMatchObject({ cursor: '20', batches: 32 });
+  expect(instance.count('claim')).toBe(1);
+  await update('abort');
+  expect((await report).outcome).toBe('aborted');
+  expect((await partsOf(handle, firstRunOf(handle))).length).toBeGreaterThan(3);
 });
