@@ -119,9 +119,10 @@ function resolvePaths(content: ConfigContent, folder: string): ConfigContent {
     })),
     instances: mapValues(content.instances, (instance) => ({
       ...instance,
-      databases: mapValues(instance.databases, ({ url, privilegedUrl }) => ({
+      databases: mapValues(instance.databases, ({ url, privilegedUrl, standbyUrl }) => ({
         url: inFolder(url),
         ...(privilegedUrl ? { privilegedUrl: inFolder(privilegedUrl) } : {}),
+        ...(standbyUrl ? { standbyUrl: inFolder(standbyUrl) } : {}),
       })),
       hooks: hooksIn(instance.hooks),
     })),

@@ -123,6 +123,8 @@ const instanceSchema = z.strictObject({
       url: connectionReferenceSchema,
       /** For what the ordinary role may not do (extensions, ending the sessions of others). */
       privilegedUrl: connectionReferenceSchema.optional(),
+      /** A standby of it: what a plan would lose is counted there. */
+      standbyUrl: connectionReferenceSchema.optional(),
     }),
   ),
   options: optionsSchema.prefault({}),

@@ -91,6 +91,7 @@ export function createInstances({ config, env }: { config: Config; env?: NodeJS.
           references.privilegedUrl === undefined
             ? null
             : namingOddStates(pool(references.privilegedUrl, of, 1), database),
+        standby: references.standbyUrl === undefined ? null : pool(references.standbyUrl, of, 1),
         ledger: sourcegraphLedger,
         ledgerOptions,
         marker: markerOptions,

@@ -12,6 +12,8 @@ export interface InstanceDatabase {
   readonly sessions: SessionPool;
   /** For steps marked privileged; null: they run as the ordinary role. */
   readonly privileged: SessionPool | null;
+  /** A standby, for what only reads and takes long. */
+  readonly standby?: SessionPool | null;
   readonly ledger: Ledger;
   readonly ledgerOptions: LedgerOptions;
   /** The product's row that says which release it is, when this database holds it. */

@@ -26,7 +26,11 @@ async function losses(setup: string, downs: readonly string[], limits: Partial<C
   return again(downs, limits);
 }
 
-async function again(downs: readonly string[], limits: Partial<CountLimits> = {}): Promise<LossReport> {
+async function again(
+  downs: readonly string[],
+  limits: Partial<CountLimits> = {},
+  standby: SessionPool | null = null,
+): Promise<LossReport> {
   const facts = await Promise.all(downs.map((text) => analyseScript(text)));
   const steps = facts.map(({ destroys, sha256 }, at) => ({
     seq: at + 1,
@@ -37,11 +41,15 @@ async function again(downs: readonly string[], limits: Partial<CountLimits> = {}
   }));
   const plan = { id: 'a plan', databases: ['frontend'], legs: [{ release: 'v1.0.0', steps: { frontend: steps } }] };
   const byHash = new Map(facts.map((each) => [each.sha256, each]));
-  return surveyLosses({ databases: [{ name: 'frontend', sessions } as InstanceDatabase] }, plan as unknown as Plan, {
-    limits: { ...COUNT_LIMITS, ...limits },
-    makesOf: (sha256) => byHash.get(sha256)?.makes,
-    now: () => new Date('2026-01-02T03:04:05Z'),
-  });
+  return surveyLosses(
+    { databases: [{ name: 'frontend', sessions, standby } as InstanceDatabase] },
+    plan as unknown as Plan,
+    {
+      limits: { ...COUNT_LIMITS, ...limits },
+      makesOf: (sha256) => byHash.get(sha256)?.makes,
+      now: () => new Date('2026-01-02T03:04:05Z'),
+    },
+  );
 }
 
 const JOBS = `
@@ -230,5 +238,25 @@ describe('figures that nobody can count', () => {
     );
     const report = await again(['drop table jobs']);
     expect(report.losses.map(({ object }) => object)).toEqual([expect.stringMatching(/^(public\.)?jobs$/) as string]);
+  });
+
+  test('are counted on the standby where there is one, and on the primary where that does not answer', async () => {
+    await losses(JOBS, ['select 1']);
+    const behind = await createDatabase(); // in place of a standby: another database, with other figures
+    await behind.query('create table jobs (id int, state text, note text); insert into jobs values (1)');
+    const poolTo = (url: string) => createSessionPool({ url: () => Promise.resolve(url), settings: DEFAULT_SETTINGS });
+    const [standby, nowhere] = [poolTo(behind.url), poolTo(behind.url.replace(behind.name, 'no_such_database'))];
+    try {
+      const there = await again(['drop table jobs'], {}, standby);
+      expect(there).toMatchObject({ losses: [{ rows: exact(1) }], remarks: [] });
+      const primary = await again(['drop table jobs'], {}, nowhere);
+      expect(primary).toMatchObject({
+        losses: [{ rows: exact(1_000) }],
+        remarks: ['frontend: the standby could not be asked (no connection): counted on the primary'],
+      });
+    } finally {
+      await Promise.all([standby.close(), nowhere.close()]);
+      await behind.drop();
+    }
   });
 });

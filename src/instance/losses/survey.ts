@@ -2,6 +2,7 @@ import type { Count, Loss, LossPlace, LossReport, LostStructure, UnknownLoss } f
 import type { Plan } from '../../contract/plan.js';
 import type { Destruction } from '../../contract/script.js';
 import { planSteps, type PlacedStep } from '../../plan/report.js';
+import type { SessionPool } from '../../postgres/session-pool.js';
 import { sqlstateOf } from '../../postgres/sqlstate.js';
 import type { InstanceDatabase } from '../../step/database.js';
 import type { OpenInstance } from '../instances.js';
@@ -105,16 +106,28 @@ async function readDatabase(database: InstanceDatabase, wanted: readonly Wanted[
     tables: new Map<number, Counted>() as ReadonlyMap<number, Counted>,
   };
   if (wanted.length === 0) return { ...nothing, remarks: [] };
-  try {
-    return await database.sessions.withSession(async ({ client }) => {
+  const read = (sessions: SessionPool) =>
+    sessions.withSession(async ({ client }) => {
       const objects = await resolveObjects(client, wanted);
       const content = objects.filter(({ type }) => CONTENT.has(type));
       return { objects, ...(await countTables(client, content, limits)) };
     });
-  } catch (error) {
-    const why = sqlstateOf(error) === null ? 'the connection was lost' : `SQLSTATE ${sqlstateOf(error)}`;
-    return { ...nothing, remarks: [`what is lost could not be looked up (${why}): the scripts’ own words are shown`] };
+  const failed: string[] = [];
+  for (const sessions of [database.standby, database.sessions]) {
+    if (!sessions) continue;
+    try {
+      const found = await read(sessions);
+      return { ...found, remarks: [...failed, ...found.remarks] };
+    } catch (error) {
+      const why = sqlstateOf(error) === null ? 'no connection' : `SQLSTATE ${sqlstateOf(error)}`;
+      failed.push(
+        sessions === database.standby
+          ? `the standby could not be asked (${why}): counted on the primary`
+          : `what is lost could not be looked up (${why}): the scripts’ own words are shown`,
+      );
+    }
   }
+  return { ...nothing, remarks: failed };
 }
 
 const CONTENT: ReadonlySet<string> = new Set([
