@@ -4,6 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { parse as parseYaml } from 'yaml';
 import type { z } from 'zod';
 import { COMMANDS } from '../../src/cli/commands/index.js';
+import { errorsPage } from '../../src/cli/explain/page.js';
+import { CliFailure } from '../../src/cli/failure.js';
 import { parseCommandLine } from '../../src/cli/program.js';
 import { parseConfig } from '../../src/config/load.js';
 import { configSchema } from '../../src/config/schema.js';
@@ -193,6 +195,18 @@ describe('names in the documents', () => {
     const named = [...read('docs/dirty.md').matchAll(/^(\w+): (?:The|Script|"|database)/gm)].map(([, name]) => name);
     expect(named.length).toBeGreaterThan(4);
     expect(named.filter((name) => !Object.values<string | undefined>(FailureType).includes(name))).toEqual([]);
+  });
+
+  test('docs/errors.md is what the source says; "npm run docs" writes it', () => {
+    expect(read('docs/errors.md')).toBe(errorsPage());
+    const codes = headingsOf('docs/errors.md').flatMap(({ level, text }) =>
+      level === 3 ? [text.replaceAll('`', '')] : [],
+    );
+    expect(codes).toEqual([
+      ...Object.values(FailureType),
+      ...listIn('DirtyCode'),
+      ...Object.values(CliFailure).filter((code) => code !== CliFailure.Unexpected),
+    ]);
   });
 
   test('docs/operations.md names no failure that does not exist', () => {

@@ -4,6 +4,7 @@ import { catalogShowCommand } from './catalog-show.js';
 import { checkCommand } from './check.js';
 import { demoCommand } from './demo.js';
 import { devCommand } from './dev.js';
+import { explainCommand } from './explain.js';
 import { planCommand } from './plan.js';
 import { setupCommand } from './setup.js';
 import { downgradeCommand, upgradeCommand } from './start.js';
@@ -27,6 +28,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   resumeCommand,
   continueCommand,
   abortCommand,
+  explainCommand,
   workerCommand,
   setupCommand,
   devCommand,

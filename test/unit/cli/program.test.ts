@@ -116,3 +116,22 @@ describe('failures', () => {
     expect(JSON.parse(out)).toMatchObject({ error: { code: 'Usage' } });
   });
 });
+
+describe('explain', () => {
+  test('a code, whatever its capitals, is told with what follows by itself and what to do', async () => {
+    const { code, out } = await run(['explain', 'STEPfailed']);
+    expect(code).toBe(0);
+    expect(out).toContain('StepFailed  a failure; the run parks');
+    expect(out).toContain('What to do: ');
+  });
+
+  test('without one all of them are listed; an unknown one names the nearest', async () => {
+    const all = JSON.parse((await run(['explain', '--json'])).out) as { code: string }[];
+    expect(all.map(({ code }) => code)).toEqual(
+      expect.arrayContaining(['DirtyDatabase', 'changedByOthers', 'NoWorker']),
+    );
+    const { code, err } = await run(['explain', 'stepfaild']);
+    expect(code).toBe(2);
+    expect(err).toContain('did you mean "StepFailed"?');
+  });
+});
