@@ -44,16 +44,16 @@ const TITLES: Readonly<Record<Entry['kind'], string>> = {
   command: 'of the command line',
 };
 
-function entryText({ code, kind, then, means, todo }: Entry, colors: Terminal['colors']): string {
+function entryText({ code, kind, follows, means, todo }: Entry, colors: Terminal['colors']): string {
   return [
-    `${colors.bold(code)}  ${colors.dim(`${TITLES[kind]}${then === null ? '' : `; ${then}`}`)}`,
+    `${colors.bold(code)}  ${colors.dim(`${TITLES[kind]}${follows === null ? '' : `; ${follows}`}`)}`,
     means,
     `What to do: ${todo}`,
   ].join('\n');
 }
 
 function listText(all: readonly Entry[], colors: Terminal['colors']): string {
-  const rows = all.map(({ code, kind, then }) => [code, TITLES[kind], then ?? '']);
+  const rows = all.map(({ code, kind, follows }) => [code, TITLES[kind], follows ?? '']);
   return borderless(
     ['code', 'what', 'then'].map((title) => colors.dim(title)),
     rows,

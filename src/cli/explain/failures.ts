@@ -37,6 +37,10 @@ export const FAILURES: Readonly<Record<FailureType, Explanation>> = {
     means: 'The ledger says that a migration is applied which no release of the catalog knows.',
     todo: 'Build a catalog that includes the release which carries it, and start again.',
   },
+  UnknownDataMigration: {
+    means: 'The catalog knows no data migration of that id. Nothing was done.',
+    todo: '"pg-unwind data list <instance>" lists them. For a newer one, build the catalog again.',
+  },
   TargetNotReachable: {
     means:
       'There is no way in this direction from what is applied to the target: it is not below (or above) it, or a data migration has no release on the way on whose schema it fits.',
@@ -116,6 +120,11 @@ export const FAILURES: Readonly<Record<FailureType, Explanation>> = {
     means:
       'A batch of a data migration failed and would fail again, or its handler broke the contract. All batches before it are durable.',
     todo: 'The newest row of pgunwind.data_failure has the server’s words. Correct the row, the query or the handler, then "retryStep": it goes on there (docs/data-migrations.md).',
+  },
+  DataNotRunnable: {
+    means:
+      'A data migration cannot be run by itself now: the release that stands is outside its window, it has no way in that direction, or the instance is not in a state for it. Nothing was done.',
+    todo: 'The message says which. "pg-unwind data list <instance>" shows the windows; take the instance to a release inside.',
   },
   DataStalled: {
     means:

@@ -3,7 +3,7 @@ import { DIRTY } from './dirty.js';
 import { CLI_FAILURES, FAILURES, type Explanation } from './failures.js';
 
 /** What follows by itself. */
-function then(code: FailureType): string {
+function after(code: FailureType): string {
   if (RETRYABLE.has(code)) return 'tried again';
   if (FATAL.has(code)) return 'the run ends';
   return 'the run parks';
@@ -13,7 +13,7 @@ export interface Entry extends Explanation {
   readonly code: string;
   readonly kind: 'failure' | 'reason' | 'command';
   /** What follows by itself; null: no run is concerned. */
-  readonly then: string | null;
+  readonly follows: string | null;
 }
 
 /** Every code that people can meet. */
@@ -22,16 +22,21 @@ export function entries(): readonly Entry[] {
     ...Object.entries(FAILURES).map(([code, words]) => ({
       code,
       kind: 'failure' as const,
-      then: code === 'LossesGrown' ? 'the update is refused' : then(code as FailureType), // as: a key of the record
+      follows: code === 'LossesGrown' ? 'the update is refused' : after(code as FailureType), // as: a key of the record
       ...words,
     })),
     ...Object.entries(DIRTY).map(([code, words]) => ({
       code,
       kind: 'reason' as const,
-      then: 'the database parks' as string | null,
+      follows: 'the database parks' as string | null,
       ...words,
     })),
-    ...Object.entries(CLI_FAILURES).map(([code, words]) => ({ code, kind: 'command' as const, then: null, ...words })),
+    ...Object.entries(CLI_FAILURES).map(([code, words]) => ({
+      code,
+      kind: 'command' as const,
+      follows: null,
+      ...words,
+    })),
   ];
 }
 
@@ -61,7 +66,7 @@ ${of('command').map(chapter).join('\n\n')}
 `;
 }
 
-function chapter({ code, kind, then: next, means, todo }: Entry): string {
+function chapter({ code, kind, follows, means, todo }: Entry): string {
   const more = kind === 'reason' ? ` More: [dirty.md](dirty.md#${code.toLowerCase()}).` : '';
-  return `### \`${code}\`\n\n${means}${next === null ? '' : ` _Then: ${next}._`}\n\nDo: ${todo}${more}`;
+  return `### \`${code}\`\n\n${means}${follows === null ? '' : ` _Then: ${follows}._`}\n\nDo: ${todo}${more}`;
 }
