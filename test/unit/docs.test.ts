@@ -202,11 +202,13 @@ describe('names in the documents', () => {
     const codes = headingsOf('docs/errors.md').flatMap(({ level, text }) =>
       level === 3 ? [text.replaceAll('`', '')] : [],
     );
-    expect(codes).toEqual([
-      ...Object.values(FailureType),
-      ...listIn('DirtyCode'),
-      ...Object.values(CliFailure).filter((code) => code !== CliFailure.Unexpected),
-    ]);
+    expect(codes.toSorted()).toEqual(
+      [
+        ...Object.values(FailureType),
+        ...listIn('DirtyCode'),
+        ...Object.values(CliFailure).filter((code) => code !== CliFailure.Unexpected),
+      ].toSorted(),
+    );
   });
 
   test('docs/operations.md names no failure that does not exist', () => {
