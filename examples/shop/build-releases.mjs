@@ -1,19 +1,21 @@
-// node examples/shop/build-releases.mjs <folder>
+// node examples/shop/build-releases.mjs <folder> [--data <file>]
 //
 // Writes <folder>/<label>/migrations/<database>/<id>_<slug>/{up.sql,down.sql,metadata.yaml} and, where a release has data
-// migrations, <folder>/<label>/migrations/data-migrations.yaml: what a git tag of each release would hold. The same input gives the same bytes. releases.yaml says how the pieces go together.
+// migrations, <folder>/<label>/migrations/data-migrations.yaml: what a git tag of each release would hold. --data adds the data
+// migrations of another file, here python/data-migrations.yaml, to them. The same input gives the same bytes. releases.yaml says how the pieces go
+// together.
 
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parse } from 'yaml';
+import { parse, stringify } from 'yaml';
 
 const shop = dirname(fileURLToPath(import.meta.url));
 const problems = [];
 
-const [folder] = process.argv.slice(2);
-if (folder === undefined) {
-  console.error('Usage: node examples/shop/build-releases.mjs <folder>');
+const [folder, option, more] = process.argv.slice(2);
+if (folder === undefined || (option !== undefined && (option !== '--data' || more === undefined))) {
+  console.error('Usage: node examples/shop/build-releases.mjs <folder> [--data <file>]');
   process.exit(2);
 }
 const out = resolve(folder);
@@ -30,9 +32,10 @@ if (problems.length > 0) {
 }
 
 clear(out);
-for (const { from, to } of files) {
+for (const { from, text, to } of files) {
   mkdirSync(dirname(join(out, to)), { recursive: true });
-  cpSync(from, join(out, to));
+  if (text === undefined) cpSync(from, join(out, to));
+  else writeFileSync(join(out, to), text);
 }
 console.log(`${labels.length} releases, ${files.length} files: ${out}`);
 
@@ -94,10 +97,16 @@ function layOutData() {
   let carried;
   for (const { label, data } of releases) {
     carried = data ?? carried;
-    if (carried !== undefined)
-      placed.push({ from: join(shop, carried), to: join(label, 'migrations', 'data-migrations.yaml') });
+    if (carried === undefined) continue;
+    const to = join(label, 'migrations', 'data-migrations.yaml');
+    placed.push(more === undefined ? { from: join(shop, carried), to } : { text: withMore(join(shop, carried)), to });
   }
   return placed;
+}
+
+function withMore(file) {
+  const read = (path) => parse(readFileSync(path, 'utf8')).dataMigrations;
+  return stringify({ dataMigrations: [...read(file), ...read(more)] });
 }
 
 function ancestors(known, id, found = new Set()) {

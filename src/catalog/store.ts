@@ -89,7 +89,14 @@ const dataHandler = z.discriminatedUnion('kind', [
     verifyForward: z.string().nullable(),
     verifyReverse: z.string().nullable(),
   }),
-  z.object({ kind: z.literal('activity'), taskQueue: z.string(), type: z.string(), exactlyOnce: z.boolean() }),
+  z.object({
+    kind: z.literal('activity'),
+    taskQueue: z.string(),
+    type: z.string(),
+    exactlyOnce: z.boolean(),
+    callTimeoutSeconds: z.number().optional(),
+    heartbeatSeconds: z.number().optional(),
+  }),
 ]);
 const dataMigration = z.object({
   id: z.string(),

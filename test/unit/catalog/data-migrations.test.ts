@@ -87,13 +87,16 @@ test.each([
 
 test('an activity is a handler, at least once unless it says otherwise', async () => {
   const activity = { taskQueue: 'shop-data', type: 'moveAvatars' };
+  const times = { callTimeoutSeconds: 120, heartbeatSeconds: 5 };
   const { catalog } = await buildFile([
     definition({ id: 'b', sql: undefined, activity, reversible: true }),
     definition({ id: 'c', sql: undefined, activity: { ...activity, exactlyOnce: true }, nonDestructive: true }),
+    definition({ id: 'd', sql: undefined, activity: { ...activity, ...times }, reversible: false }),
   ]);
   expect(catalog.dataMigrations!.map(({ handlers }) => handlers[0]!.handler)).toEqual([
     { kind: 'activity', ...activity, exactlyOnce: false },
     { kind: 'activity', ...activity, exactlyOnce: true },
+    { kind: 'activity', ...activity, exactlyOnce: false, ...times },
   ]);
 });
 
