@@ -1,7 +1,7 @@
 import { ExitCode } from '../../contract/errors.js';
 import { durationText } from '../bars.js';
 import { CliFailure, CommandError } from '../failure.js';
-import { followRun } from '../follow.js';
+import { followRun, type FollowOptions } from '../follow.js';
 import { startApplication } from './application.js';
 import type { Child } from './child.js';
 import { murderPlot } from './murder-plot.js';
@@ -54,11 +54,12 @@ export async function tellStory(deps: StoryDeps): Promise<number> {
   return told.code;
 }
 
-async function upgrade({ deps, shop, runs, engine, voice }: Stage): Promise<void> {
+async function upgrade(stage: Stage): Promise<void> {
+  const { shop, runs, engine, voice } = stage;
   const { plan } = await engine.plan({ instance: INSTANCE, to: shop.newest, direction: 'up' });
   voice.say(`Upgrading ${INSTANCE} from empty databases to ${shop.newest}: ${stepsText(plan)}`);
   await runs.start('upgrade', { instance: INSTANCE, to: shop.newest, by: 'demo', ...consent(plan) });
-  const code = await followRun(runs, deps.terminal, follow(deps.signal));
+  const code = await follow(stage);
   if (code !== ExitCode.done)
     throw new CommandError(CliFailure.Unexpected, `The upgrade ended with ${code}; see above.`);
 }
@@ -105,33 +106,40 @@ type Followed = { readonly kind: 'turn'; readonly release: string } | { readonly
 
 /** Follows the run to its end, or to a stop where it waits for `continue`: whoever sends that looks at the application first. */
 async function untilTurn(
-  { deps, runs, voice }: Stage,
+  stage: Stage,
   murder: ReturnType<typeof murderPlot>,
   behind: readonly string[],
 ): Promise<Followed> {
   let turn: string | null = null;
+  const code = await follow(stage, {
+    onStatus: murder.onStatus,
+    onUnanswered: murder.onUnanswered,
+    leaveAt({ hook, release }) {
+      const isTurn = hook?.name === 'atStop' && hook.state === 'waiting' && !behind.includes(release ?? '');
+      if (isTurn) turn = release;
+      return isTurn;
+    },
+    pollMs: 40,
+  });
+  return turn === null ? { kind: 'ended', code } : { kind: 'turn', release: turn };
+}
+
+/** The display is the run's meanwhile: what the deployer says goes above it. */
+async function follow({ deps, runs, voice }: Stage, more: Partial<FollowOptions> = {}): Promise<number> {
   voice.follow(true);
   try {
-    const code = await followRun(runs, deps.terminal, {
-      ...follow(deps.signal),
+    return await followRun(runs, deps.terminal, {
+      ...more,
+      instance: INSTANCE,
+      json: false,
+      signal: deps.signal,
+      leaveWhenParked: true,
       onStatus(status, note) {
         voice.flush(note);
-        murder.onStatus(status, note);
+        more.onStatus?.(status, note);
       },
-      onUnanswered: murder.onUnanswered,
-      leaveAt({ hook, release }) {
-        const isTurn = hook?.name === 'atStop' && hook.state === 'waiting' && !behind.includes(release ?? '');
-        if (isTurn) turn = release;
-        return isTurn;
-      },
-      pollMs: 40,
     });
-    return turn === null ? { kind: 'ended', code } : { kind: 'turn', release: turn };
   } finally {
     voice.follow(false);
   }
-}
-
-function follow(signal: AbortSignal) {
-  return { instance: INSTANCE, json: false, signal, leaveWhenParked: true };
 }
