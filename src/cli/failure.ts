@@ -1,6 +1,5 @@
 import { redact } from '../config/secrets.js';
 import { ExitCode, FATAL, FailureType, UnwindError } from '../contract/errors.js';
-import { workflowIdOf } from '../contract/ids.js';
 
 /** Failures that only the shell command knows; beside FailureType, the `code` of `--json` errors. */
 export const CliFailure = {
@@ -47,12 +46,13 @@ export class CommandError extends Error {
   }
 }
 
-export function noWorker(instance: string, taskQueue: string, cause?: unknown): CommandError {
+/** @param words - Which run, as in a message: `acme-eu`. */
+export function noWorker(words: string, workflowId: string, taskQueue: string, cause?: unknown): CommandError {
   return new CommandError(
     CliFailure.NoWorker,
-    `No worker answers for ${instance} on the task queue "${taskQueue}". The run is safe and waits for one. ` +
+    `No worker answers for ${words} on the task queue "${taskQueue}". The run is safe and waits for one. ` +
       `Start one with "pg-unwind worker".`,
-    { details: { workflowId: workflowIdOf(instance), taskQueue }, ...(cause === undefined ? {} : { cause }) },
+    { details: { workflowId, taskQueue }, ...(cause === undefined ? {} : { cause }) },
   );
 }
 

@@ -4,7 +4,15 @@ import { ExitCode } from '../contract/errors.js';
 import type { StatusReport, UnwindReport } from '../contract/messages.js';
 import { createFigures, type ShownStatus } from './data-figures.js';
 import { dataMoving } from './data-lines.js';
-import { closingLine, progressBlock, progressLine, reportNotes, waitingLines, waitsForPerson } from './progress.js';
+import {
+  closingLine,
+  commandOperands,
+  progressBlock,
+  progressLine,
+  reportNotes,
+  waitingLines,
+  waitsForPerson,
+} from './progress.js';
 import type { Runs } from './runs.js';
 import { printJson, type Terminal } from './terminal.js';
 
@@ -21,6 +29,8 @@ export const DETACHED = 130;
 
 export interface FollowOptions {
   readonly instance: string;
+  /** The id of the data migration whose own run it is. */
+  readonly data?: string;
   readonly json: boolean;
   /** Aborted by Ctrl-C: stop watching, the run goes on. */
   readonly signal: AbortSignal;
@@ -73,8 +83,9 @@ export async function followRun(runs: Runs, terminal: Terminal, options: FollowO
   }
 
   if (ended === null) {
+    const operands = commandOperands(options.instance, options.data);
     terminal.err(
-      `No longer watching; the run of ${options.instance} goes on. See "pg-unwind status ${options.instance}", stop it with "pg-unwind abort ${options.instance}".`,
+      `No longer watching; the run of ${options.instance} goes on. See "pg-unwind status ${operands}", stop it with "pg-unwind abort ${operands}".`,
     );
     return DETACHED;
   }

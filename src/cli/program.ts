@@ -95,6 +95,7 @@ function groupOf(program: Command, name: string, silence: (command: Command) => 
 
 const GROUPS: Readonly<Record<string, string>> = {
   catalog: 'Compile the releases of a product, and look at the result.',
+  data: 'Data migrations: where each is, and one by itself.',
 };
 
 function lastWord(name: string): string {

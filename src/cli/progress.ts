@@ -23,6 +23,13 @@ function stateText({ state, hook }: ShownStatus): string {
   return state === 'atStop' && hook?.state === 'calling' ? `calls hooks.${hook.name}` : STATE_WORDS[state];
 }
 
+/** What stands behind the name of a command about a run: `acme-eu`, or `acme-eu --data 7`. */
+export function commandOperands(instance: string, data: string | undefined): string {
+  return data === undefined ? instance : `${instance} --data ${data}`;
+}
+
+const operandsOf = ({ instance, dataMigration }: ShownStatus) => commandOperands(instance, dataMigration?.id);
+
 /** The run goes no further until a person says something. */
 export function waitsForPerson(status: ShownStatus): boolean {
   if (status.state === 'atStop') return status.hook?.state !== 'calling';
@@ -31,16 +38,15 @@ export function waitsForPerson(status: ShownStatus): boolean {
 
 /** `leg 3/19 → v6.4.0`; empty while there is no plan. */
 export function legText(status: ShownStatus): string {
-  if (status.leg === null || status.legs === 0) return '';
+  if (status.leg === null || status.legs === 0 || status.dataMigration !== undefined) return '';
   return `leg ${status.leg}/${status.legs}${status.release === null ? '' : ` → ${status.release}`}`;
 }
 
 /** The block that is redrawn on a terminal. */
 export function progressBlock(status: ShownStatus, terminal: Terminal, elapsedMs: number): string {
   const { colors } = terminal;
-  const arrow = status.direction === 'down' ? '↓' : '↑';
   const title =
-    `${colors.bold(status.instance)} ${status.from === null ? '' : `${status.from} `}${arrow} ${status.to}  ` +
+    `${colors.bold(status.instance)} ${wayText(status)}  ` +
     [paintState(status, colors), legText(status), stepsText(status), durationText(elapsedMs)]
       .filter((part) => part !== '')
       .join(' · ');
@@ -50,6 +56,11 @@ export function progressBlock(status: ShownStatus, terminal: Terminal, elapsedMs
     databaseLine(name.padEnd(nameWidth), progress, numberWidth, status, terminal),
   );
   return [title, ...lines, ...dataLines(status, terminal), ...waitingLines(status, colors)].join('\n');
+}
+
+function wayText({ dataMigration, direction, from, to }: ShownStatus): string {
+  if (dataMigration === undefined) return `${from === null ? '' : `${from} `}${direction === 'down' ? '↓' : '↑'} ${to}`;
+  return `data migration ${dataMigration.id} ${dataMigration.direction}${to === '' ? '' : ` at ${to}`}`;
 }
 
 function paintState(status: ShownStatus, colors: Terminal['colors']): string {
@@ -98,7 +109,7 @@ export function waitingLines(status: ShownStatus, colors: Terminal['colors']): s
       `  pg-unwind plan ${status.instance} --to ${status.to}${status.direction === 'up' ? ' --up' : ''}`,
       'Consent to exactly this plan, or give up:',
       `  pg-unwind approve ${status.instance} --plan ${status.plan ?? '<plan id>'}`,
-      `  pg-unwind abort ${status.instance}`,
+      `  pg-unwind abort ${operandsOf(status)}`,
     ];
   }
   if (status.state === 'paused' || status.state === 'atStop') {
@@ -108,8 +119,8 @@ export function waitingLines(status: ShownStatus, colors: Terminal['colors']): s
       '',
       colors.yellow(`${status.instance} ${what}`),
       ...(status.waitingFor === null ? [] : [`It waits for ${status.waitingFor}.`]),
-      `  pg-unwind ${command} ${status.instance}`,
-      `  pg-unwind abort ${status.instance}`,
+      `  pg-unwind ${command} ${operandsOf(status)}`,
+      `  pg-unwind abort ${operandsOf(status)}`,
     ];
   }
   if (status.state !== 'needsOperator') return [];
@@ -121,7 +132,7 @@ export function waitingLines(status: ShownStatus, colors: Terminal['colors']): s
     ...(status.parked.length === 0 && status.waitingFor !== null ? [`It waits for ${status.waitingFor}.`] : []),
     'When the cause is gone, go on; or end the run where it stands:',
     ...retryCommands(status, several),
-    `  pg-unwind abort ${status.instance}`,
+    `  pg-unwind abort ${operandsOf(status)}`,
   ];
 }
 
@@ -143,10 +154,10 @@ function parkedLines(parked: Parked): string[] {
 }
 
 function retryCommands(status: ShownStatus, several: boolean): string[] {
-  if (!several) return [`  pg-unwind retry ${status.instance}`];
+  if (!several) return [`  pg-unwind retry ${operandsOf(status)}`];
   return status.parked
     .filter((it) => it.database !== null)
-    .map((it) => `  pg-unwind retry ${status.instance} --database ${it.database}`);
+    .map((it) => `  pg-unwind retry ${operandsOf(status)} --database ${it.database}`);
 }
 
 /** One line of plain progress. */
@@ -166,6 +177,7 @@ export function progressLine(status: ShownStatus): string {
 
 /** The last line of a run, in plain words. */
 export function closingLine(report: UnwindReport): string {
+  if (report.dataMigration !== undefined) return dataClosingLine(report, report.dataMigration);
   switch (report.outcome) {
     case 'completed':
       return `${report.instance} stands at ${report.to}: ${report.stepsDone} of ${report.stepsTotal} steps done, ${verifiedText(report)}.`;
@@ -180,6 +192,27 @@ export function closingLine(report: UnwindReport): string {
       );
     default:
       return report.outcome satisfies never;
+  }
+}
+
+function dataClosingLine(
+  { instance, outcome }: UnwindReport,
+  { id, database, direction, rows }: NonNullable<UnwindReport['dataMigration']>,
+): string {
+  const what = `${instance} ${database} data migration ${id}`;
+  const end = direction === 'forward' ? 'newer' : 'older';
+  switch (outcome) {
+    case 'completed':
+      return `${what} went ${direction}: ${rows.toLocaleString('en')} rows moved, all are in the ${end} form, verified.`;
+    case 'alreadyThere':
+      return `${what}: all rows are in the ${end} form already, nothing to do, verified.`;
+    case 'aborted':
+      return (
+        `${what} was stopped by an operator; what it has moved stays. Start ` +
+        `"pg-unwind data run ${instance} ${id} --${direction}" to go on there.`
+      );
+    default:
+      return outcome satisfies never;
   }
 }
 

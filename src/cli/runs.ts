@@ -12,8 +12,8 @@ import {
 } from '@temporalio/client';
 import { ApplicationFailure, CancelledFailure, TerminatedFailure } from '@temporalio/common';
 import { UnwindError } from '../contract/errors.js';
-import { workflowIdOf, type WorkflowType } from '../contract/ids.js';
-import type { UnwindInput } from '../contract/input.js';
+import { dataWorkflowIdOf, workflowIdOf, type WorkflowType } from '../contract/ids.js';
+import type { DataInput, UnwindInput } from '../contract/input.js';
 import { QueryName, type StatusReport, type UnwindReport } from '../contract/messages.js';
 import { figuresIn, type FiguresByActivity } from './data-figures.js';
 import { CliFailure, CommandError, isFailureType, noWorker } from './failure.js';
@@ -27,11 +27,14 @@ const NEVER = new AbortController().signal;
 export type StatusAnswer =
   { readonly kind: 'answered'; readonly status: StatusReport } | { readonly kind: 'unanswered'; readonly why: string };
 
-/** The runs of the instances, as the shell command sees them in Temporal. */
+/** The runs of the instances, as the shell command sees them in Temporal: the ways, or those of one data migration. */
 export interface Runs {
   readonly taskQueue: string;
   readonly namespace: string;
-  start(type: WorkflowType, input: UnwindInput): Promise<{ readonly runId: string }>;
+  start(
+    type: WorkflowType,
+    input: UnwindInput | DataInput,
+  ): Promise<{ readonly workflowId: string; readonly runId: string }>;
   handle(instance: string): WorkflowHandle;
   describe(instance: string): Promise<WorkflowExecutionDescription>;
   /** Like `result`, it is given up when the signal comes: a call left behind is tried again on a closed connection, which throws where nobody catches. */
@@ -49,35 +52,63 @@ export interface RunsDeps {
   readonly client: Client;
   readonly namespace: string;
   readonly taskQueue: string;
+  /** The id of the data migration whose own runs are meant, and not the ways of the instances. */
+  readonly data?: string;
 }
 
-export function createRuns({ client, namespace, taskQueue }: RunsDeps): Runs {
-  const handle = (instance: string) => client.workflow.getHandle(workflowIdOf(instance));
+/** Which run is meant, in the words of a command line and of a message. */
+interface Meant {
+  readonly workflowId: string;
+  /** `acme-eu`, or `acme-eu data migration 7`. */
+  readonly words: string;
+  /** What stands behind the name of a command: `acme-eu`, or `acme-eu --data 7`. */
+  readonly operands: string;
+  /** The command that starts it. */
+  readonly start: string;
+}
 
-  async function start(type: WorkflowType, input: UnwindInput): Promise<{ readonly runId: string }> {
+export function createRuns({ client, namespace, taskQueue, data }: RunsDeps): Runs {
+  const meant = (instance: string): Meant =>
+    data === undefined
+      ? {
+          workflowId: workflowIdOf(instance),
+          words: instance,
+          operands: instance,
+          start: `pg-unwind downgrade ${instance} --to <release>`,
+        }
+      : {
+          workflowId: dataWorkflowIdOf(instance, data),
+          words: `${instance} data migration ${data}`,
+          operands: `${instance} --data ${data}`,
+          start: `pg-unwind data run ${instance} ${data} --forward`,
+        };
+  const handle = (instance: string) => client.workflow.getHandle(meant(instance).workflowId);
+
+  async function start(type: WorkflowType, input: UnwindInput | DataInput) {
+    const { workflowId, words, operands } = meant(input.instance);
     try {
       const { firstExecutionRunId } = await client.workflow.start(type, {
-        workflowId: workflowIdOf(input.instance),
+        workflowId,
         taskQueue,
         args: [input],
         workflowIdConflictPolicy: 'FAIL',
         workflowIdReusePolicy: 'ALLOW_DUPLICATE',
-        staticSummary: `${type} ${input.instance} to ${input.to}`,
+        staticSummary: `${type} ${input.instance} ${'to' in input ? `to ${input.to}` : `${input.id} ${input.direction}`}`,
       });
-      return { runId: firstExecutionRunId };
+      return { workflowId, runId: firstExecutionRunId };
     } catch (error) {
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
       throw new CommandError(
         CliFailure.AlreadyRunning,
-        `A run of ${input.instance} is open (${error.workflowId}), and an instance has one at a time. Nothing was started. ` +
-          `Look at it with "pg-unwind status ${input.instance}", or end it with "pg-unwind abort ${input.instance}".`,
+        `A run of ${words} is open (${error.workflowId}), and there is one at a time. Nothing was started. ` +
+          `Look at it with "pg-unwind status ${operands}", or end it with "pg-unwind abort ${operands}".`,
         { details: { workflowId: error.workflowId }, cause: error },
       );
     }
   }
 
   async function describe(instance: string): Promise<WorkflowExecutionDescription> {
-    return orNoRun(instance, namespace, () => handle(instance).describe());
+    return orNoRun(meant(instance), namespace, () => handle(instance).describe());
   }
 
   async function status(instance: string, signal = NEVER): Promise<StatusAnswer> {
@@ -89,7 +120,7 @@ export function createRuns({ client, namespace, taskQueue }: RunsDeps): Runs {
       );
       return { kind: 'answered', status: answer };
     } catch (error) {
-      if (error instanceof WorkflowNotFoundError) throw noRun(instance, namespace, error);
+      if (error instanceof WorkflowNotFoundError) throw noRun(meant(instance), namespace, error);
       const why = unansweredBecause(error);
       if (why === null) throw error;
       return { kind: 'unanswered', why };
@@ -112,21 +143,22 @@ export function createRuns({ client, namespace, taskQueue }: RunsDeps): Runs {
       const answer: unknown = await abortable(client, signal, () => handle(instance).result());
       return answer as UnwindReport; // the contract of both workflow types
     } catch (error) {
-      if (error instanceof WorkflowNotFoundError) throw noRun(instance, namespace, error);
-      throw error instanceof WorkflowFailedError ? endOf(instance, error) : error;
+      if (error instanceof WorkflowNotFoundError) throw noRun(meant(instance), namespace, error);
+      throw error instanceof WorkflowFailedError ? endOf(meant(instance), error) : error;
     }
   }
 
   async function update(instance: string, name: string, input: unknown): Promise<StatusReport> {
     try {
-      return await orNoRun(instance, namespace, () =>
+      return await orNoRun(meant(instance), namespace, () =>
         client.withDeadline(Date.now() + UPDATE_DEADLINE_MS, () =>
           handle(instance).executeUpdate<StatusReport, [unknown]>(name, { args: [input] }),
         ),
       );
     } catch (error) {
-      if (error instanceof WorkflowUpdateFailedError) throw refusal(instance, name, error);
-      if (unansweredBecause(error) !== null) throw noWorker(instance, taskQueue, error);
+      if (error instanceof WorkflowUpdateFailedError) throw refusal(meant(instance).words, name, error);
+      if (unansweredBecause(error) !== null)
+        throw noWorker(meant(instance).words, meant(instance).workflowId, taskQueue, error);
       throw error;
     }
   }
@@ -143,27 +175,26 @@ export function createRuns({ client, namespace, taskQueue }: RunsDeps): Runs {
   return Object.freeze({ namespace, taskQueue, start, handle, describe, status, figures, result, update, pollers });
 }
 
-async function orNoRun<T>(instance: string, namespace: string, ask: () => Promise<T>): Promise<T> {
+async function orNoRun<T>(run: Meant, namespace: string, ask: () => Promise<T>): Promise<T> {
   try {
     return await ask();
   } catch (error) {
-    throw error instanceof WorkflowNotFoundError ? noRun(instance, namespace, error) : error;
+    throw error instanceof WorkflowNotFoundError ? noRun(run, namespace, error) : error;
   }
 }
 
-function noRun(instance: string, namespace: string, cause: unknown): CommandError {
+function noRun({ words, workflowId, start }: Meant, namespace: string, cause: unknown): CommandError {
   return new CommandError(
     CliFailure.NoRun,
-    `Temporal's namespace "${namespace}" knows no open run of ${instance} (${workflowIdOf(instance)}). Nothing was done. ` +
-      `Start one with "pg-unwind downgrade ${instance} --to <release>".`,
-    { details: { workflowId: workflowIdOf(instance), namespace }, cause },
+    `Temporal's namespace "${namespace}" knows no open run of ${words} (${workflowId}). Nothing was done. Start one with "${start}".`,
+    { details: { workflowId, namespace }, cause },
   );
 }
 
-function refusal(instance: string, name: string, error: WorkflowUpdateFailedError): Error {
+function refusal(words: string, name: string, error: WorkflowUpdateFailedError): Error {
   const cause = error.cause;
   const said = cause?.message ?? error.message;
-  return new CommandError(CliFailure.UpdateRefused, `The run of ${instance} did not accept "${name}": ${said}`, {
+  return new CommandError(CliFailure.UpdateRefused, `The run of ${words} did not accept "${name}": ${said}`, {
     details: { update: name, type: cause instanceof ApplicationFailure ? (cause.type ?? null) : null },
     cause: error,
   });
@@ -192,7 +223,7 @@ function grpcCodeIn(error: unknown): number | null {
 }
 
 /** A failed run, in the words of its own failure. */
-export function endOf(instance: string, error: WorkflowFailedError): Error {
+function endOf({ words, workflowId, operands }: Meant, error: WorkflowFailedError): Error {
   const cause = error.cause;
   if (cause instanceof ApplicationFailure && isFailureType(cause.type)) {
     const details = cause.details?.[0];
@@ -202,13 +233,13 @@ export function endOf(instance: string, error: WorkflowFailedError): Error {
     const how = cause instanceof CancelledFailure ? 'was cancelled' : `was terminated (${cause.message})`;
     return new CommandError(
       CliFailure.RunStopped,
-      `The run of ${instance} ${how}. The journal in the databases knows how far it came: ` +
-        `start it again to go on, or "pg-unwind check ${instance}" to see whether they are clean.`,
-      { details: { workflowId: workflowIdOf(instance) }, cause: error },
+      `The run of ${words} ${how}. The journal in the databases knows how far it came: ` +
+        `start it again to go on, or "pg-unwind check ${operands.split(' ')[0]}" to see whether they are clean.`,
+      { details: { workflowId }, cause: error },
     );
   }
-  return new CommandError(CliFailure.Unexpected, `The run of ${instance} failed: ${cause?.message ?? error.message}`, {
-    details: { workflowId: workflowIdOf(instance) },
+  return new CommandError(CliFailure.Unexpected, `The run of ${words} failed: ${cause?.message ?? error.message}`, {
+    details: { workflowId },
     cause: error,
   });
 }

@@ -1,11 +1,11 @@
 import type { Client, Connection } from '@temporalio/client';
-import { findRelease } from '../catalog/releases.js';
+import { findDataMigration, findRelease } from '../catalog/releases.js';
 import { openCatalog } from '../catalog/store.js';
 import { findInstance } from '../config/instances.js';
 import { loadConfig } from '../config/load.js';
 import type { Config } from '../config/schema.js';
 import { createEngine, type Engine } from '../instance/engine.js';
-import type { Invocation } from './command.js';
+import { stringOption, type Invocation } from './command.js';
 import { createLog } from './log.js';
 import type { Runs } from './runs.js';
 
@@ -45,11 +45,15 @@ export async function withRuns<T>(
   invocation: Invocation,
   instance: string,
   work: (runs: Runs) => Promise<T>,
+  /** The id of the data migration whose own run is meant. */
+  data: string | undefined = stringOption(invocation.options, 'data'),
 ): Promise<T> {
   findInstance(openConfig(invocation), instance);
   const { createRuns } = await import('./runs.js');
   return withTemporal(invocation, ({ client, namespace, config }) =>
-    work(createRuns({ client, namespace, taskQueue: config.temporal.taskQueue })),
+    work(
+      createRuns({ client, namespace, taskQueue: config.temporal.taskQueue, ...(data === undefined ? {} : { data }) }),
+    ),
   );
 }
 
@@ -72,4 +76,11 @@ export async function expectKnownTarget(invocation: Invocation, instance: string
   const { product } = findInstance(openConfig(invocation), instance);
   const { catalog } = await openCatalog(product.catalog);
   findRelease(catalog, label);
+}
+
+/** @throws UnwindError UnknownInstance, UnknownProduct or UnknownDataMigration, with the nearest names. */
+export async function expectKnownData(invocation: Invocation, instance: string, id: string): Promise<void> {
+  const { product } = findInstance(openConfig(invocation), instance);
+  const { catalog } = await openCatalog(product.catalog);
+  findDataMigration(catalog, Object.keys(product.databases), id);
 }

@@ -30,13 +30,24 @@ export async function surveyData(
   instance: OpenInstance,
   plan: Plan,
   surveys: Readonly<Record<DatabaseName, Survey>>,
-  {
-    wanted = () => true,
-    limits = DATA_SURVEY,
-  }: { wanted?: (step: PlannedDataStep) => boolean; limits?: DataSurveyLimits } = {},
+  { wanted = () => true, limits }: { wanted?: (step: PlannedDataStep) => boolean; limits?: DataSurveyLimits } = {},
 ): Promise<DataProgress> {
   const steps = dataSteps(plan).flatMap(({ step }) => (wanted(step) ? [step] : []));
-  if (steps.length === 0) return {};
+  const { asked, noted } = await surveySteps(instance, steps, surveys, limits);
+  return Object.fromEntries(steps.map(({ id }) => [id, asked[id] ?? noted[id] ?? null]));
+}
+
+/** What a survey needs to know of a data migration; `direction` says what an empty table means. */
+export type Surveyed = Pick<PlannedDataStep, 'id' | 'database' | 'introduced' | 'deprecated' | 'direction' | 'handler'>;
+
+/** The same for any data migrations, with what the data says and what the product has noted set apart. */
+export async function surveySteps(
+  instance: OpenInstance,
+  steps: readonly Surveyed[],
+  surveys: Readonly<Record<DatabaseName, Survey>>,
+  limits: DataSurveyLimits = DATA_SURVEY,
+): Promise<{ readonly asked: DataProgress; readonly noted: DataProgress }> {
+  if (steps.length === 0) return { asked: {}, noted: {} };
   const texts = await textsToAsk(instance, surveys, steps);
   const noted: Record<DataMigrationId, number> = {};
   const asked: Record<DataMigrationId, number | null> = {};
@@ -47,16 +58,16 @@ export async function surveyData(
       Object.assign(asked, await askAll(database, own, limits));
     }),
   );
-  return Object.fromEntries(steps.map(({ id }) => [id, asked[id] ?? noted[id] ?? null]));
+  return { asked, noted };
 }
 
 /** The progress queries that fit the schema which stands. */
 async function textsToAsk(
   instance: OpenInstance,
   surveys: Readonly<Record<DatabaseName, Survey>>,
-  steps: readonly PlannedDataStep[],
-): Promise<ReadonlyMap<PlannedDataStep, string>> {
-  const texts = new Map<PlannedDataStep, string>();
+  steps: readonly Surveyed[],
+): Promise<ReadonlyMap<Surveyed, string>> {
+  const texts = new Map<Surveyed, string>();
   // A run that goes on has its plan from the journal: this catalog may be older, or not be there at all.
   const opened = await instance.catalog().catch(() => null);
   const applied = opened === null ? null : appliedSets(opened, surveys);
@@ -92,7 +103,7 @@ async function notedBy(database: InstanceDatabase): Promise<Readonly<Record<Data
 /** One after another: counting a table is work enough for a server that the product still uses. */
 async function askAll(
   database: InstanceDatabase,
-  texts: readonly (readonly [PlannedDataStep, string])[],
+  texts: readonly (readonly [Surveyed, string])[],
   { queryMs, databaseMs }: DataSurveyLimits,
 ): Promise<Record<DataMigrationId, number | null>> {
   const answers: Record<DataMigrationId, number | null> = {};

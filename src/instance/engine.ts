@@ -6,6 +6,7 @@ import type { LossReport } from '../contract/losses.js';
 import type { Direction, Plan } from '../contract/plan.js';
 import { checkIdle } from './check-idle.js';
 import { dataSteps } from '../plan/report.js';
+import { listData, type DataList } from './data-list.js';
 import { surveyData, type DataProgress } from './data-survey.js';
 import { createInstances, type OpenInstance } from './instances.js';
 import { surveyLosses } from './losses/survey.js';
@@ -35,6 +36,7 @@ export interface PlanOrder {
 export interface Engine {
   plan(order: PlanOrder): Promise<PlannedView>;
   check(order: { instance: string }): Promise<Readonly<Record<DatabaseName, CheckVerdict>>>;
+  data(order: { instance: string }): Promise<DataList>;
   close(): Promise<void>;
 }
 
@@ -64,6 +66,7 @@ export function createEngine({ config, env }: { config: Config; log?: Logger; en
       );
       return Object.fromEntries(verdicts);
     },
+    data: ({ instance }) => listData(instances.open(instance)),
     close: () => instances.close(),
   };
 }

@@ -2,6 +2,8 @@ import type { CommandSpec } from '../command.js';
 import { catalogBuildCommand } from './catalog-build.js';
 import { catalogShowCommand } from './catalog-show.js';
 import { checkCommand } from './check.js';
+import { dataListCommand } from './data-list.js';
+import { dataRunCommand } from './data-run.js';
 import { demoCommand } from './demo.js';
 import { devCommand } from './dev.js';
 import { explainCommand } from './explain.js';
@@ -21,6 +23,8 @@ export const COMMANDS: readonly CommandSpec[] = [
   checkCommand,
   downgradeCommand,
   upgradeCommand,
+  dataListCommand,
+  dataRunCommand,
   statusCommand,
   approveCommand,
   retryCommand,

@@ -1,6 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { ExitCode } from '../../contract/errors.js';
-import { workflowIdOf, WorkflowType } from '../../contract/ids.js';
+import { WorkflowType } from '../../contract/ids.js';
 import { parseUnwindInput } from '../../contract/input.js';
 import {
   argument,
@@ -11,11 +9,8 @@ import {
   type Invocation,
   type OptionSpec,
 } from '../command.js';
-import { followRun } from '../follow.js';
-import { onInterrupt } from '../interrupt.js';
-import type { Runs } from '../runs.js';
-import { expectKnownTarget, withRuns } from '../session.js';
-import { printJson } from '../terminal.js';
+import { expectKnownTarget } from '../session.js';
+import { startRun, WAITING } from '../start-run.js';
 import { operatorName } from './updates.js';
 
 const OPTIONS: readonly OptionSpec[] = [
@@ -35,10 +30,6 @@ const OPTIONS: readonly OptionSpec[] = [
   { flags: '--by <name>', description: 'who starts it, for the journal (else the name of the user that runs this)' },
   { flags: '--wait', description: 'stay and show progress until the end; 3 as soon as it waits for an operator' },
 ];
-
-const WAITING =
-  'With --wait on a terminal the display stays while the run waits for an operator, and Ctrl-C leaves the run alone (exit code 130). ' +
-  'Elsewhere it prints lines, and ends with exit code 3 as soon as the run parks or waits for consent.';
 
 export const downgradeCommand: CommandSpec = {
   name: 'downgrade',
@@ -63,7 +54,7 @@ export const upgradeCommand: CommandSpec = {
 };
 
 async function start(invocation: Invocation, type: WorkflowType): Promise<number> {
-  const { options, terminal, json } = invocation;
+  const { options } = invocation;
   const instance = argument(invocation, 0);
   const input = parseUnwindInput({
     instance,
@@ -78,54 +69,10 @@ async function start(invocation: Invocation, type: WorkflowType): Promise<number
   // The workflow looks again, with the worker's catalog; here it costs milliseconds and answers before anything is started.
   await expectKnownTarget(invocation, instance, input.to);
 
-  return withRuns(invocation, instance, async (runs) => {
-    const { runId } = await runs.start(type, input);
-    if (!switchOption(options, 'wait')) {
-      printStarted(invocation, { instance, type, to: input.to, workflowId: workflowIdOf(instance), runId });
-      await warnWithoutWorker(runs, invocation);
-      return ExitCode.done;
-    }
-    if (!json) terminal.out(`${type} of ${instance} to ${input.to} started (workflow ${workflowIdOf(instance)}).`);
-    await warnWithoutWorker(runs, invocation);
-    const interrupt = onInterrupt();
-    try {
-      return await followRun(runs, terminal, { instance, json, signal: interrupt.signal });
-    } finally {
-      interrupt.release();
-    }
+  return startRun(invocation, type, input, {
+    what: `${type} of ${instance} to ${input.to}`,
+    started: { to: input.to },
   });
-}
-
-interface Started {
-  readonly instance: string;
-  readonly type: WorkflowType;
-  readonly to: string;
-  readonly workflowId: string;
-  readonly runId: string;
-}
-
-function printStarted({ terminal, json }: Invocation, started: Started): void {
-  if (json) return printJson(terminal, started);
-  terminal.out(
-    `${started.type} of ${started.instance} to ${started.to} started (workflow ${started.workflowId}, run ${started.runId}).`,
-  );
-  terminal.out(`See "pg-unwind status ${started.instance}".`);
-}
-
-const WORKER_WITHIN_MS = 3_000;
-
-/** A start without a worker succeeds and then nothing happens: say so instead of leaving the operator to wonder. */
-async function warnWithoutWorker(runs: Runs, { terminal }: Invocation): Promise<void> {
-  const deadline = Date.now() + WORKER_WITHIN_MS;
-  for (;;) {
-    if ((await runs.pollers()) > 0) return;
-    if (Date.now() >= deadline) break;
-    await sleep(250);
-  }
-  terminal.err(
-    `warning: no worker polls the task queue "${runs.taskQueue}" in the namespace "${runs.namespace}". ` +
-      `The run is stored and begins as soon as one does: "pg-unwind worker".`,
-  );
 }
 
 /** `every-release` and `every-minor` are words; everything else is a list of labels. */

@@ -1,6 +1,7 @@
 import { ExitCode } from '../../contract/errors.js';
 import { createFigures, type ShownStatus } from '../data-figures.js';
 import { argument, type CommandSpec, type Invocation } from '../command.js';
+import { DATA_OPTION } from './updates.js';
 import { exitCodeOfReport, printReport } from '../follow.js';
 import { progressBlock, waitsForPerson } from '../progress.js';
 import { noWorker } from '../failure.js';
@@ -14,7 +15,8 @@ export const statusCommand: CommandSpec = {
   summary: 'Where the run of an instance is, what it waits for, and the next commands.',
   details:
     'Exit code 3 while it waits for an operator (or for a worker), 4 when it was aborted or stopped, 0 otherwise.',
-  examples: ['status acme-eu', 'status acme-eu --json'],
+  options: [DATA_OPTION],
+  examples: ['status acme-eu', 'status acme-eu --json', 'status acme-eu --data 7'],
   json: true,
   run: (invocation) => {
     const instance = argument(invocation, 0);
@@ -31,7 +33,7 @@ async function showStatus(invocation: Invocation, runs: Runs, instance: string):
     return exitCodeOfReport(report);
   }
   const answer = await runs.status(instance);
-  if (answer.kind === 'unanswered') throw noWorker(instance, runs.taskQueue);
+  if (answer.kind === 'unanswered') throw noWorker(instance, runs.handle(instance).workflowId, runs.taskQueue);
   const status = await createFigures(runs, instance)(answer.status);
   if (json) printJson(terminal, status);
   else terminal.out(statusText(status, invocation, Date.now() - description.startTime.getTime()));

@@ -18,6 +18,12 @@ const WHO: readonly OptionSpec[] = [
   { flags: '--why <text>', description: 'why, for the journal' },
 ];
 
+/** For the commands about a run: another run than the way of the instance is meant. */
+export const DATA_OPTION: OptionSpec = {
+  flags: '--data <id>',
+  description: 'the run of this data migration by itself ("pg-unwind data run")',
+};
+
 export const approveCommand: CommandSpec = {
   name: 'approve',
   args: '<instance>',
@@ -33,7 +39,7 @@ export const retryCommand: CommandSpec = {
   name: 'retry',
   args: '<instance>',
   summary: 'Go on with a run that needs an operator, now that the cause is gone.',
-  options: [{ flags: '--database <name>', description: 'which one, when several are parked' }, ...WHO],
+  options: [{ flags: '--database <name>', description: 'which one, when several are parked' }, DATA_OPTION, ...WHO],
   examples: ['retry acme-eu', 'retry acme-eu --database frontend --why "dropped the stray index"'],
   json: true,
   run: (invocation) =>
@@ -44,7 +50,7 @@ export const pauseCommand: CommandSpec = {
   name: 'pause',
   args: '<instance>',
   summary: 'Let a run begin nothing more: a running script ends, a data migration stops between two batches.',
-  options: WHO,
+  options: [DATA_OPTION, ...WHO],
   examples: ['pause acme-eu --why "the disk is filling up"'],
   json: true,
   run: (invocation) => send(invocation, UpdateName.pause, {}),
@@ -54,7 +60,7 @@ export const resumeCommand: CommandSpec = {
   name: 'resume',
   args: '<instance>',
   summary: 'Go on with a paused run, beginning with a check.',
-  options: WHO,
+  options: [DATA_OPTION, ...WHO],
   examples: ['resume acme-eu'],
   json: true,
   run: (invocation) => send(invocation, UpdateName.resume, {}),
@@ -78,7 +84,7 @@ export const abortCommand: CommandSpec = {
   name: 'abort',
   args: '<instance>',
   summary: 'End a run where it stands: steps in progress are finished or rolled back, none begins.',
-  options: WHO,
+  options: [DATA_OPTION, ...WHO],
   examples: ['abort acme-eu --why "the vendor fixed v7.2.1"'],
   json: true,
   run: (invocation) => send(invocation, UpdateName.abort, {}),
