@@ -69,7 +69,11 @@ function urlOnServer(database: string, role = 'postgres'): string {
 async function onOrders(text: string): Promise<void> {
   const client = new pg.Client(urlOnServer(orders));
   await client.connect();
-  await client.query(text).finally(() => client.end());
+  try {
+    await client.query(text);
+  } finally {
+    await client.end();
+  }
 }
 
 test('"data list" says where each is, whether it runs here, and how it goes on', async () => {
