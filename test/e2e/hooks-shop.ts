@@ -87,3 +87,15 @@ export async function openParts(
       ).map(({ n }) => n),
   };
 }
+
+export async function detailsOf({ handle }: TestRun): Promise<string> {
+  return (await handle.query<{ currentDetails: string }>('__temporal_workflow_metadata')).currentDetails;
+}
+
+/** What the sender of an update that is refused is told. */
+export async function refusalOf(update: Promise<unknown>): Promise<string> {
+  return update.then(
+    () => 'was accepted',
+    (error: Error) => (error.cause as Error | undefined)?.message ?? error.message,
+  );
+}
