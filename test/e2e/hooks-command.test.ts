@@ -1,0 +1,115 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { until } from '../support/until.js';
+import { buildParts, openParts } from './hooks-shop.js';
+
+let parts: Awaited<ReturnType<typeof buildParts>>;
+beforeAll(async () => {
+  parts = await buildParts();
+});
+afterAll(() => parts.remove());
+
+/** A script of the operator's, in the folder of the configuration; called by a relative path. */
+async function script(name: string, text: string): Promise<string> {
+  await writeFile(path.join(parts.folder, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+  return `./${name}`;
+}
+const said = (name: string) => readFile(path.join(parts.folder, name), 'utf8');
+/** One that is dead and that nobody has asked after yet still has a number. */
+const isAlive = (pid: number) => {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+};
+
+test('a command has the document on its standard input and the names in its environment', async () => {
+  const turn = await script(
+    'turn',
+    'cat > turned.json; env | grep ^PG_UNWIND_ | sort > turned.env; echo "$1" > turned.word',
+  );
+  const shop = await openParts(parts.folder, { atStop: { command: [turn, '$(not a shell); "quoted"'] } });
+  const run = await shop.down();
+  const report = await run.unaided();
+  expect(report).toMatchObject({ outcome: 'completed', standsAt: 'v1.0.0' });
+  expect(JSON.parse(await said('turned.json'))).toMatchObject({ hook: 'atStop', release: 'v2.0.0', next: 'v1.0.0' });
+  expect(await said('turned.word')).toBe('$(not a shell); "quoted"\n');
+  expect((await said('turned.env')).trim().split('\n')).toEqual([
+    'PG_UNWIND_DIRECTION=down',
+    'PG_UNWIND_FROM=v3.0.0',
+    'PG_UNWIND_HOOK=atStop',
+    `PG_UNWIND_IDEMPOTENCY_KEY=${report.run}-atStop-1`,
+    `PG_UNWIND_INSTANCE=${shop.name}`,
+    'PG_UNWIND_NAMESPACE=default',
+    'PG_UNWIND_NEXT=v1.0.0',
+    'PG_UNWIND_RELEASE=v2.0.0',
+    'PG_UNWIND_TO=v1.0.0',
+    `PG_UNWIND_WORKFLOW_ID=${run.workflowId}`,
+  ]);
+});
+
+test('a command that asks to be called again is; one that fails parks with the end of what it said', async () => {
+  const turn = await script(
+    'again',
+    'echo >> again.calls; [ "$(wc -l < again.calls)" -ge 2 ] || exit 75; head -c 40000 /dev/zero | tr "\\0" "x" >&2; echo " no such image" >&2; exit 3',
+  );
+  const shop = await openParts(parts.folder, { atStop: { command: [turn] } });
+  const run = await shop.down();
+  const { parked } = await run.inState('needsOperator');
+  expect(parked[0]?.message).toMatch(/ended with exit code 3: …x+ no such image\. The databases stand at v2\.0\.0/);
+  expect(parked[0]?.message.length).toBeLessThan(1_200);
+  expect((await said('again.calls')).length).toBe(2);
+  await script('again', 'exit 0');
+  await run.update('retryStep');
+  expect((await run.unaided()).outcome).toBe('completed');
+});
+
+test('a command that does not exist, or may not be run, parks at once', async () => {
+  await writeFile(path.join(parts.folder, 'no-program'), 'text', { mode: 0o644 });
+  for (const [program, why] of [
+    ['./not-there', '"./not-there" does not exist'],
+    ['./no-program', '"./no-program" cannot be started (EACCES)'],
+  ] as const) {
+    const shop = await openParts(parts.folder, { before: { command: [program] } });
+    const run = await shop.down();
+    expect((await run.inState('needsOperator')).parked[0]?.message).toContain(why);
+    await run.update('abort');
+    await run.report;
+  }
+});
+
+test('a command that hangs is ended with all that it has started, when its time is over and when the run is aborted', async () => {
+  const turn = await script(
+    'hang',
+    'trap "" TERM; sleep 600 & echo $! >> hang.pids; echo $$ >> hang.pids; wait; sleep 600',
+  );
+  const shop = await openParts(parts.folder, { atStop: { command: [turn], timeoutSeconds: 1, attempts: 1 } });
+  const pidsOf = async () =>
+    existsSync(path.join(parts.folder, 'hang.pids')) ? (await said('hang.pids')).trim().split('\n').map(Number) : [];
+  const run = await shop.down();
+  expect((await run.inState('needsOperator')).parked[0]?.message).toContain('was ended after 1 s');
+  expect((await pidsOf()).filter(isAlive)).toEqual([]);
+  await run.update('abort');
+  await run.report;
+
+  const patient = await openParts(parts.folder, { atStop: { command: [turn] } });
+  const second = await patient.down();
+  await until(async () => (await pidsOf()).length === 4, { describe: 'the command to run', within: 30_000 });
+  expect((await pidsOf()).filter(isAlive)).toHaveLength(2);
+  await second.update('abort');
+  expect(await second.report).toMatchObject({ outcome: 'aborted', standsAt: 'v2.0.0' });
+  expect((await pidsOf()).filter(isAlive)).toEqual([]);
+});
+
+test('what a command that has ended well leaves running is left alone', async () => {
+  const start = await script('start', 'sleep 600 & echo $! > started.pid');
+  const shop = await openParts(parts.folder, { after: { command: [start] } });
+  const run = await shop.down({ via: ['v1.0.0'] });
+  expect((await run.unaided()).outcome).toBe('completed');
+  const pid = Number(await said('started.pid'));
+  expect(isAlive(pid)).toBe(true);
+  process.kill(pid, 'SIGKILL');
+});
