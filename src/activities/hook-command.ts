@@ -28,6 +28,7 @@ const MOST_BYTES = 16 * 1024;
 export async function callCommand(call: CommandCall): Promise<HookOutcome> {
   call.signal.throwIfAborted();
   const [program, ...args] = call.argv as [string, ...string[]]; // as: the configuration has one at least
+  const watchdog = startWatchdog(); // before what it watches over: this worker may die at any moment
   const child = spawn(program, args, {
     cwd: call.folder,
     env: call.env,
@@ -37,7 +38,7 @@ export async function callCommand(call: CommandCall): Promise<HookOutcome> {
   const printed = tailOf(child);
   child.stdin.on('error', () => undefined); // it need not read
   child.stdin.end(call.body);
-  const watchdog = child.pid === undefined ? null : watchOver(child.pid);
+  if (child.pid !== undefined) watchdog.stdin?.write(`${child.pid}\n`);
   const late = AbortSignal.timeout(call.timeoutMs);
   try {
     const end = await endedOr(child, AbortSignal.any([call.signal, late]));
@@ -45,8 +46,8 @@ export async function callCommand(call: CommandCall): Promise<HookOutcome> {
     call.signal.throwIfAborted();
     return outcomeOf(end, `was ended after ${call.timeoutMs / 1_000} s`, await printed(), program);
   } finally {
-    if (watchdog?.pid !== undefined) signalGroup(watchdog.pid, 'SIGKILL'); // before the number can be anybody else's
-    watchdog?.stdin?.destroy();
+    if (watchdog.pid !== undefined) signalGroup(watchdog.pid, 'SIGKILL'); // before the number can be anybody else's
+    watchdog.stdin?.destroy();
     child.stderr.destroy();
   }
 }
@@ -102,7 +103,7 @@ kill -s TERM -- "-$group" 2> /dev/null || exit 0
 sleep 3
 kill -s KILL -- "-$group" 2> /dev/null`;
 
-function watchOver(leader: number): ChildProcess {
+function startWatchdog(): ChildProcess {
   const watchdog = spawn('/bin/sh', ['-c', WATCHDOG], {
     stdio: ['pipe', 'ignore', 'ignore'],
     detached: true,
@@ -110,7 +111,6 @@ function watchOver(leader: number): ChildProcess {
   });
   watchdog.on('error', () => undefined); // without a shell there is none
   watchdog.stdin?.on('error', () => undefined);
-  watchdog.stdin?.write(`${leader}\n`);
   watchdog.unref();
   return watchdog;
 }

@@ -1,9 +1,9 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { until } from '../support/until.js';
-import { buildParts, openParts } from './hooks-shop.js';
+import { buildParts, isAlive, openParts } from './hooks-shop.js';
 
 let parts: Awaited<ReturnType<typeof buildParts>>;
 beforeAll(async () => {
@@ -17,15 +17,6 @@ async function script(name: string, text: string): Promise<string> {
   return `./${name}`;
 }
 const said = (name: string) => readFile(path.join(parts.folder, name), 'utf8');
-/** One that is dead and that nobody has asked after yet still has a number. */
-const isAlive = (pid: number) => {
-  try {
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  } catch {
-    return false;
-  }
-};
-
 test('a command has the document on its standard input and the names in its environment', async () => {
   const turn = await script(
     'turn',

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -32,6 +33,8 @@ export interface PartsShop {
   readonly name: string;
   readonly database: TestDatabase;
   readonly engine: TestEngine;
+  /** Of its configuration. */
+  readonly content: object;
   /** From v3.0.0 to v1.0.0, with a stop at v2.0.0. */
   down(input?: Readonly<Record<string, unknown>>): Promise<TestRun>;
   /** Numbers of the parts that stand. */
@@ -43,10 +46,11 @@ export async function openParts(
   folder: string,
   hooks: unknown,
   env: Readonly<Record<string, string>> = {},
+  options: unknown = {},
 ): Promise<PartsShop> {
   const name = `hooks-${randomUUID().slice(0, 8)}`;
   const database = await createDatabase();
-  const config = stringify({
+  const content = {
     products: {
       shop: {
         catalog: './shop',
@@ -62,12 +66,16 @@ export async function openParts(
           [`${name}-plain`, {}],
         ].map(([instance, its]) => [
           instance,
-          { product: 'shop', databases: { frontend: { url: { env: 'FRONTEND_URL' } } }, hooks: its },
+          { product: 'shop', databases: { frontend: { url: { env: 'FRONTEND_URL' } } }, hooks: its, options },
         ]),
       ),
     },
+  };
+  const engine = await openTestEngine({
+    config: stringify(content),
+    folder,
+    env: { ...env, FRONTEND_URL: database.url },
   });
-  const engine = await openTestEngine({ config, folder, env: { ...env, FRONTEND_URL: database.url } });
   onTestFinished(async () => {
     await engine.close();
     await expectNoLeaks(database);
@@ -78,6 +86,7 @@ export async function openParts(
     name,
     database,
     engine,
+    content,
     down: (input = {}) => engine.start('downgrade', { instance: name, to: 'v1.0.0', via: ['v2.0.0'], ...input }),
     standing: async () =>
       (
@@ -98,4 +107,13 @@ export async function refusalOf(update: Promise<unknown>): Promise<string> {
     () => 'was accepted',
     (error: Error) => (error.cause as Error | undefined)?.message ?? error.message,
   );
+}
+
+/** One that is dead and that nobody has asked after yet still has a number. */
+export function isAlive(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
 }
