@@ -7,6 +7,7 @@ import { beginCalls, endCalls, noteAnswer } from '../data/calls.js';
 import { DATA_LIMITS, type DataContext } from '../data/order.js';
 import type { ActivityDeps } from './deps.js';
 import { beating } from './heartbeat.js';
+import { createDataMetrics } from './metrics.js';
 import { limitsOf } from './run-data-migration.js';
 
 type DataCalls = Pick<Activities, 'beginDataCalls' | 'noteDataCall' | 'endDataCalls'>;
@@ -56,7 +57,12 @@ export function createDataCalls({ instances, plans, log }: ActivityDeps): DataCa
         const { database, order, handler, limits } = await place(input);
         const { cursor, rowsDone, progress, batchesBefore } = input;
         const call = { own: handler.exactlyOnce, batchesBefore, cursor, rows: rowsDone, progress };
-        return noteAnswer(database, order, call, contextOf(tell, limits));
+        const position = await noteAnswer(database, order, call, contextOf(tell, limits));
+        const { instance, id } = input;
+        const metrics = createDataMetrics(Context.current(), { instance, database: database.name, id, act: order.act });
+        metrics.rows(rowsDone);
+        if (progress !== null) metrics.progress(progress);
+        return position;
       }),
     endDataCalls: (input) =>
       beating('closing a data migration', async () => {

@@ -7,6 +7,10 @@ import type { Runs } from './runs.js';
 /** What a data migration under way tells of itself; before its first batch only what it is `doing`. */
 export type DataFigures = Pick<DataBeat, 'doing'> & Partial<DataBeat>;
 
+/** What it does most of the time: where there are figures, they say that. */
+export const MOVING = 'moving rows';
+export const ABOUT_TO_BEGIN = 'about to begin';
+
 /** By the id of the pending activity. */
 export type FiguresByActivity = ReadonlyMap<string, DataFigures>;
 
@@ -21,9 +25,16 @@ export type ShownStatus = Omit<StatusReport, 'data'> & { readonly data: readonly
 export function withFigures(status: StatusReport, figures: FiguresByActivity): ShownStatus {
   const data = status.data.map((each) => ({
     ...each,
-    figures: each.running ? (each.figures ?? figures.get(each.activityId) ?? null) : null,
+    figures: each.running ? joined(each.figures ?? null, figures.get(each.activityId) ?? null) : null,
   }));
   return { ...status, data };
+}
+
+/** Of calls of the product's own the run knows the figures, and the call under way at most what it is doing, in its own words. */
+function joined(ofRun: DataFigures | null, ofActivity: DataFigures | null): DataFigures | null {
+  if (ofRun === null || ofActivity === null) return ofRun ?? ofActivity;
+  if (ofRun.doing !== MOVING || ofActivity.doing === ABOUT_TO_BEGIN) return ofRun;
+  return { ...ofRun, doing: ofActivity.doing.replace(/\p{C}+/gu, ' ').trim() };
 }
 
 type Pending = NonNullable<WorkflowExecutionDescription['raw']['pendingActivities']>[number];
@@ -44,7 +55,7 @@ const SCHEDULED = 1; // PENDING_ACTIVITY_STATE_SCHEDULED
 /** A beat of the attempt before outlives it, so that the counts do not fall back to nothing while the next one is waited for. */
 async function figuresOf(activity: Pending, converter: Converter): Promise<DataFigures> {
   const [beat] = await decodeArrayFromPayloads(converter, activity.heartbeatDetails?.payloads ?? null);
-  const told = isFigures(beat) ? beat : { doing: 'about to begin' };
+  const told = isFigures(beat) ? beat : { doing: ABOUT_TO_BEGIN };
   if (activity.state !== SCHEDULED) return told;
   const failure = activity.lastFailure?.applicationFailureInfo?.type ?? activity.lastFailure?.message ?? '';
   const why = failure === '' ? '' : ` (the last one ended: ${failure})`;

@@ -1,5 +1,5 @@
 import { bar, cut, durationText, percent } from './bars.js';
-import type { ShownData, ShownStatus } from './data-figures.js';
+import { ABOUT_TO_BEGIN, MOVING, type ShownData, type ShownStatus } from './data-figures.js';
 import type { Terminal } from './terminal.js';
 
 const LEFT_AS: Readonly<Record<ShownData['act'], string>> = {
@@ -8,9 +8,6 @@ const LEFT_AS: Readonly<Record<ShownData['act'], string>> = {
   leave: 'left as it is',
   lose: 'cannot be reversed, left as it is',
 };
-
-/** What it does most of the time: where there are figures, they say that. */
-const MOVING = 'moving rows';
 
 /** The data migrations of the current leg, one line each: what is done, what moves, what waits. */
 export function dataLines({ data, parked }: ShownStatus, { colors, columns }: Terminal): string[] {
@@ -67,7 +64,7 @@ function tailOf(each: ShownData): string {
   if (each.done) return LEFT_AS[each.act];
   if (!each.running) return `waits · ${each.description}`;
   const facts = factsOf(each);
-  const doing = each.figures?.doing ?? 'about to begin';
+  const doing = each.figures?.doing ?? ABOUT_TO_BEGIN;
   return [...facts, ...(facts.length > 0 && doing === MOVING ? [] : [doing])].join(' · ');
 }
 

@@ -124,6 +124,17 @@ describe('a data migration that an activity of the product moves', () => {
     expect((await report).outcome).toBe('completed');
   });
 
+  test('is moved in the same way where it is run by itself', async () => {
+    const queue = newQueue();
+    const touched: number[] = [];
+    await startHandlers(queue, { [TYPE]: walker(touched) });
+    const handlers = { '7': { kind: 'activity', taskQueue: queue, type: TYPE, exactlyOnce: false } } as const;
+    const leg = { release: 'v6.0.0', steps: { frontend: [] }, data: { frontend: ['7'] }, handlers };
+    const { report } = await harness.start(new FakeInstance([leg]), { type: 'dataMigration' });
+    expect(await report).toMatchObject({ outcome: 'completed', dataMigration: { id: '7', rows: 10, batches: 3 } });
+    expect(touched).toEqual(ROWS);
+  });
+
   test('that has no row to move is done with a progress of null', async () => {
     const { report } = await stand(() => ({ cursor: null, rowsDone: 0, progress: null, done: true }));
     expect((await report).outcome).toBe('completed');

@@ -54,6 +54,18 @@ const shown = (figures?: DataFigures) =>
 const lines = (status: StatusReport) => dataLines(status, collectingTerminal({ columns: 150 }));
 
 describe('the data migrations of the leg', () => {
+  test('one that calls of the product move has the figures of the run, and says what the call under way is doing', () => {
+    const activity = { taskQueue: 'shop-data', type: 'sealEmails' };
+    const own = (figures: DataFigures) => ({ ...STATUS, data: [data('7', { running: true, activity, figures })] });
+    const beats = (doing: string) => new Map([['orders-data-7-reverse', { doing, rows: 3 }]]);
+    const [line] = lines(withFigures(own(BEAT), beats('seal\u001b[31ming')));
+    expect(line).toContain('47%  1,234,000 rows · 52,000 rows/s · 3 min 5 s left · seal [31ming');
+    expect(lines(withFigures(own(BEAT), new Map()))[0]).toMatch(/3 min 5 s left$/);
+    expect(lines(withFigures(own({ ...BEAT, doing: 'waits for a worker' }), beats('attempt 1')))[0]).toMatch(
+      / · waits for a worker$/,
+    );
+  });
+
   test('what is done, what moves with its figures, and what waits have a line each', () => {
     const [done, moving, waiting] = lines(shown(BEAT));
     expect(done).toBe(`  orders data migration 3 reverse  ${'█'.repeat(24)} 100%  done`);
