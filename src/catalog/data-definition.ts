@@ -22,6 +22,7 @@ const activity = z.strictObject({
   exactlyOnce: z.boolean().optional(),
   callTimeoutSeconds: seconds.optional(),
   heartbeatSeconds: seconds.optional(),
+  maximumAttempts: z.int('must be a whole number').min(1, 'is less than 1').max(1_000, 'is more than 1000').optional(),
 });
 
 /** One entry of `data-migrations.yaml` (docs/catalog.md). */

@@ -137,7 +137,7 @@ function handlerOf({ sql, activity }: DataDefinition, texts: Map<string, string>
     };
   }
   if (activity === undefined) return null;
-  const { taskQueue, type, exactlyOnce = false, callTimeoutSeconds, heartbeatSeconds } = activity;
+  const { taskQueue, type, exactlyOnce = false, callTimeoutSeconds, heartbeatSeconds, maximumAttempts } = activity;
   return {
     kind: 'activity',
     taskQueue,
@@ -145,6 +145,7 @@ function handlerOf({ sql, activity }: DataDefinition, texts: Map<string, string>
     exactlyOnce,
     ...(callTimeoutSeconds === undefined ? {} : { callTimeoutSeconds }),
     ...(heartbeatSeconds === undefined ? {} : { heartbeatSeconds }),
+    ...(maximumAttempts === undefined ? {} : { maximumAttempts }),
   };
 }
 

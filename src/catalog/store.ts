@@ -96,6 +96,7 @@ const dataHandler = z.discriminatedUnion('kind', [
     exactlyOnce: z.boolean(),
     callTimeoutSeconds: z.number().optional(),
     heartbeatSeconds: z.number().optional(),
+    maximumAttempts: z.number().optional(),
   }),
 ]);
 const dataMigration = z.object({

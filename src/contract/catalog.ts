@@ -68,6 +68,8 @@ export interface ActivityHandler {
   readonly callTimeoutSeconds?: number;
   /** A worker that sends no heartbeat for this long is taken for dead; left out: found out when the call's time is over. */
   readonly heartbeatSeconds?: number;
+  /** At one call, before the run parks; left out: eight, which takes a minute and a half where each fails at once. */
+  readonly maximumAttempts?: number;
 }
 
 export type DataHandler = SqlHandler | ActivityHandler;

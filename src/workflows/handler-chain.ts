@@ -8,6 +8,8 @@ import { callTheirs } from './their-activity.js';
 
 /** As long as a call may take unless its definition says otherwise. */
 const CALL_SECONDS = 600;
+/** A minute and a half where each fails at once: longer than a failover, or the restart of what the handler needs. */
+const ATTEMPTS = 8;
 /** A call that came further by its cursor, and moved no progress, counts less: it may have skipped a stretch. */
 const SKIPPING = 0.02;
 
@@ -60,7 +62,13 @@ async function call(
   { handler, direction, batchSize, connection }: DataCallsBegun,
   { cursor }: DataPlace,
 ): Promise<HandlerAnswer | 'stopped'> {
-  const { taskQueue, type, callTimeoutSeconds = CALL_SECONDS, heartbeatSeconds = null } = handler;
+  const {
+    taskQueue,
+    type,
+    callTimeoutSeconds = CALL_SECONDS,
+    heartbeatSeconds = null,
+    maximumAttempts = ATTEMPTS,
+  } = handler;
   const input: HandlerCall = {
     instance,
     database,
@@ -77,7 +85,7 @@ async function call(
     taskQueue,
     type,
     input,
-    timeouts: { callSeconds: callTimeoutSeconds, heartbeatSeconds },
+    timeouts: { callSeconds: callTimeoutSeconds, heartbeatSeconds, attempts: maximumAttempts },
     during: 'data',
     failure: FailureType.DataFailed,
     goOn:

@@ -8,6 +8,7 @@ import { buildCatalog } from '../../src/catalog/build.js';
 import { writeCatalog } from '../../src/catalog/store.js';
 import type { HandlerAnswer, HandlerCall } from '../../src/contract/handler.js';
 import { openTestEngine } from '../support/engine.js';
+import { closeGate } from '../support/gate.js';
 import { newQueue, startHandlers } from '../support/handler-worker.js';
 import { forbidden, secretsIn } from '../support/kept.js';
 import { createDatabase, expectNoLeaks } from '../support/postgres.js';
@@ -96,7 +97,7 @@ function capitals(url: string): (call: HandlerCall) => Promise<HandlerAnswer> {
   };
 }
 
-test('a handler in code moves the data up and down again, each row once, and nothing secret is in history', async () => {
+async function openShop() {
   const name = `handler-${randomUUID().slice(0, 8)}`;
   const database = await createDatabase();
   const config = `
@@ -119,13 +120,28 @@ instances:
     (await database.query<{ what: string }>('select what from witness order by n')).map(({ what }) => what);
   const each = (to: string) => Array.from({ length: LETTERS }, (_, at) => `${to} ${at + 1}`);
 
-  const up = await engine.start('upgrade', { instance: name, to: 'v3.0.0' });
+  const down = async () => {
+    const { plan } = await engine.plan({ instance: name, to: 'v1.0.0', direction: 'down' });
+    return engine.start('downgrade', { instance: name, to: 'v1.0.0', acceptDataLoss: plan.id });
+  };
+  return {
+    database,
+    engine,
+    witnessed,
+    each,
+    down,
+    up: () => engine.start('upgrade', { instance: name, to: 'v3.0.0' }),
+  };
+}
+
+test('a handler in code moves the data up and down again, each row once, and nothing secret is in history', async () => {
+  const { database, witnessed, each, ...shop } = await openShop();
+  const up = await shop.up();
   expect(await up.unaided()).toMatchObject({ outcome: 'completed', standsAt: 'v3.0.0', stepsDone: 4 });
   expect(await witnessed()).toEqual(each('upper'));
   await database.query('truncate witness');
 
-  const { plan } = await engine.plan({ instance: name, to: 'v1.0.0', direction: 'down' });
-  const down = await engine.start('downgrade', { instance: name, to: 'v1.0.0', acceptDataLoss: plan.id });
+  const down = await shop.down();
   expect(await down.unaided()).toMatchObject({
     outcome: 'completed',
     standsAt: 'v1.0.0',
@@ -142,4 +158,20 @@ instances:
   ]);
   const secrets = forbidden({ urls: [database.url], rows: ['letter 17'] });
   expect(secretsIn([await down.history()], secrets)).toEqual([]);
+});
+
+test('a worker of pg-unwind that is replaced while a call runs goes on with that call, and no row is moved twice', async () => {
+  const { database, engine, witnessed, each, ...shop } = await openShop();
+  await (await shop.up()).unaided();
+  await database.query('truncate witness');
+  await database.query(`
+    create function gate() returns trigger language plpgsql as $$ begin perform pg_advisory_xact_lock(77, 1); return new; end $$;
+    create trigger gate before update on letters for each row when (new.id = 450) execute function gate()`);
+  const gate = await closeGate(database, 1);
+  const run = await shop.down();
+  await gate.waiter();
+  await engine.restart();
+  await gate.open();
+  expect(await run.unaided()).toMatchObject({ outcome: 'completed', standsAt: 'v1.0.0' });
+  expect(await witnessed()).toEqual(each('lower'));
 });

@@ -274,7 +274,7 @@ describe('a handler that does not get on', () => {
   });
 
   test('parks with the name of its type where a worker polls its queue and does not know it', async () => {
-    const stood = await stand(walker([]), { type: 'somethingElse' });
+    const stood = await stand(walker([]), { type: 'somethingElse', more: { maximumAttempts: 2 } });
     const parked = await parkedIn(stood);
     expect(parked?.failure).toBe('DataFailed');
     expect(parked?.message).toContain(

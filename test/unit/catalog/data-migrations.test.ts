@@ -87,7 +87,7 @@ test.each([
 
 test('an activity is a handler, at least once unless it says otherwise', async () => {
   const activity = { taskQueue: 'shop-data', type: 'moveAvatars' };
-  const times = { callTimeoutSeconds: 120, heartbeatSeconds: 5 };
+  const times = { callTimeoutSeconds: 120, heartbeatSeconds: 5, maximumAttempts: 3 };
   const { catalog } = await buildFile([
     definition({ id: 'b', sql: undefined, activity, reversible: true }),
     definition({ id: 'c', sql: undefined, activity: { ...activity, exactlyOnce: true }, nonDestructive: true }),
