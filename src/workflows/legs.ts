@@ -69,7 +69,7 @@ async function reachBoundary(
 ): Promise<boolean | 'behind'> {
   const { progress } = run;
   const read = await readWhenAlone(run, plan, index);
-  if (!read) return false;
+  if (!read || !(await isDataAtRest(run, plan, index, read))) return false;
   leg.done = doneIn(read); // the journal knows better than we do: after a reset the history is behind it
   leg.closed = read.closed;
   if (read.restorePoints) progress.restorePoints = read.restorePoints;
@@ -90,6 +90,17 @@ async function reachBoundary(
   progress.data.clear();
   if (isAborted(progress)) return false;
   return moved.includes('behind') ? 'behind' : sum(leg.dataDone ?? {}) === sum(leg.data ?? {});
+}
+
+/**
+ * While the run stood at a stop, the application of that release was there to write, in the form that has just been taken back. So the
+ * data that was moved there is asked once more: behind the wait for writers, and while the schema stands that its queries fit.
+ */
+async function isDataAtRest(run: Run, plan: PlanSummary, index: number, read: LegRef): Promise<boolean> {
+  const hasStood = plan.stops?.includes(index - 1) === true;
+  const hasMoved = sum(run.progress.legs[index - 1]?.data ?? {}) > 0;
+  const hasBegun = read.closed || sum(doneIn(read)) > 0;
+  return !hasStood || !hasMoved || hasBegun || verifyRelease(run, plan, index - 1);
 }
 
 /** `behind`: a failover lost commits of this leg, and the caller may go back for them. */

@@ -93,6 +93,30 @@ test('one that comes back when the leg has begun is found by the last look at th
   expect(await run.unaided()).toMatchObject({ outcome: 'completed', standsAt: 'v1.0.0' });
 });
 
+test('what the application writes at a stop where its data has just been taken back is found before the schema goes on, and taken back by the next run', async () => {
+  const shop = await standingAtTheTop('{ writers: { policy: wait } }');
+  const application = await installApplication(shop.database, 'shop-web');
+  const down = { instance: shop.name, to: 'v1.0.0' };
+  const { plan } = await shop.engine.plan({ ...down, direction: 'down' });
+  const run = await shop.engine.start('downgrade', { ...down, via: ['v2.0.0'], acceptDataLoss: plan.id });
+  await run.inState('atStop');
+  expect(await inCapitals(shop)).toBe(0);
+  await application.open();
+  await application.write();
+  await run.update('continue');
+  await run.inState('waiting');
+  await application.close();
+  const { parked } = await run.inState('needsOperator');
+  expect(parked).toMatchObject([{ during: 'verify', failure: 'DirtyDatabase', reasons: [{ code: 'dataNotAtEnd' }] }]);
+  expect(await shop.witnessed()).not.toContain('2 down');
+
+  await run.update('abort');
+  await run.unaided();
+  const again = await shop.go('v1.0.0', 'down');
+  expect(await again.unaided()).toMatchObject({ outcome: 'completed', standsAt: 'v1.0.0' });
+  expect(await inCapitals(shop)).toBe(0);
+});
+
 test('where the policy is to refuse, the instance parks before the first step, and says who, what it means and what to do', async () => {
   const shop = await standingAtTheTop('{ writers: { policy: refuse } }');
   const application = await openApplication(shop.database, 'shop-web');
