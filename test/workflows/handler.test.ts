@@ -198,7 +198,7 @@ describe('a data migration that an activity of the product moves', () => {
 
 describe('an answer that breaks the contract parks', () => {
   const answer = { cursor: '4', rowsDone: 4, progress: 0.6, done: false };
-  test.concurrent.each([
+  test.each([
     ['is no object', 17, 'it is 17; it must be one JSON object'],
     ['is nothing', null, 'it is null; it must be one JSON object'],
     [
