@@ -1,11 +1,15 @@
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { decodeArrayFromPayloads } from '@temporalio/common/lib/internal-non-workflow/index.js';
 import type { DataBeat } from '../contract/activities.js';
-import type { DataProgress, StatusReport } from '../contract/messages.js';
+import type { DataProgress, HookProgress, StatusReport } from '../contract/messages.js';
 import type { Runs } from './runs.js';
 
 /** What a data migration under way tells of itself; before its first batch only what it is `doing`. */
-export type DataFigures = Pick<DataBeat, 'doing'> & Partial<DataBeat>;
+export type DataFigures = Pick<DataBeat, 'doing'> &
+  Partial<DataBeat> & {
+    /** What the attempt before has ended with. */
+    readonly failed?: string;
+  };
 
 /** What it does most of the time: where there are figures, they say that. */
 export const MOVING = 'moving rows';
@@ -20,14 +24,20 @@ export interface ShownData extends DataProgress {
 }
 
 /** A status as it is shown: the run's own answer, and the figures that only its activities know. */
-export type ShownStatus = Omit<StatusReport, 'data'> & { readonly data: readonly ShownData[] };
+export type ShownStatus = Omit<StatusReport, 'data' | 'hook'> & {
+  readonly data: readonly ShownData[];
+  readonly hook?: HookProgress & { readonly failed?: string };
+};
 
 export function withFigures(status: StatusReport, figures: FiguresByActivity): ShownStatus {
   const data = status.data.map((each) => ({
     ...each,
     figures: each.running ? joined(each.figures ?? null, figures.get(each.activityId) ?? null) : null,
   }));
-  return { ...status, data };
+  const { hook, ...rest } = status;
+  if (hook === undefined) return { ...rest, data };
+  const failed = hook.state === 'calling' ? figures.get(hook.activityId)?.failed : undefined;
+  return { ...rest, data, hook: failed === undefined ? hook : { ...hook, failed } };
 }
 
 /** Of calls of the product's own the run knows the figures, and the call under way at most what it is doing, in its own words. */
@@ -59,7 +69,12 @@ async function figuresOf(activity: Pending, converter: Converter): Promise<DataF
   if (activity.state !== SCHEDULED) return told;
   const failure = activity.lastFailure?.applicationFailureInfo?.type ?? activity.lastFailure?.message ?? '';
   const why = failure === '' ? '' : ` (the last one ended: ${failure})`;
-  return { ...told, doing: `attempt ${activity.attempt ?? 1} waits for its turn and for a worker${why}` };
+  const failed = activity.lastFailure?.message ?? '';
+  return {
+    ...told,
+    ...(failed === '' ? {} : { failed }),
+    doing: `attempt ${activity.attempt ?? 1} waits for its turn and for a worker${why}`,
+  };
 }
 
 function isFigures(beat: unknown): beat is DataFigures {
@@ -68,12 +83,13 @@ function isFigures(beat: unknown): beat is DataFigures {
 
 const ASK_EVERY_MS = 1_000;
 
-/** Asks Temporal for the figures at most once a second, and only while a data migration runs. */
+/** Asks Temporal for the figures at most once a second, and only while a data migration runs or a hook is called. */
 export function createFigures(runs: Pick<Runs, 'figures'>, instance: string, now: () => number = Date.now) {
   let known: FiguresByActivity = new Map();
   let asked = -Infinity;
   return async (status: StatusReport, signal?: AbortSignal): Promise<ShownStatus> => {
-    if (status.data.some(({ running }) => running) && now() - asked >= ASK_EVERY_MS) {
+    const isTold = status.data.some(({ running }) => running) || status.hook?.state === 'calling';
+    if (isTold && now() - asked >= ASK_EVERY_MS) {
       asked = now();
       known = await runs.figures(instance, signal);
     }

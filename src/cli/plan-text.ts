@@ -6,10 +6,13 @@ import { lossLines } from './loss-text.js';
 import { dataTable, lostData, type DataProgress } from './plan-data-text.js';
 import { borderless } from './table.js';
 import type { Terminal } from './terminal.js';
+import { afterLines, beforeLines, stopLines, type Turns } from './turns-text.js';
 
 /** The plan as people read it before they start it. */
-export interface PlanView {
+export interface PlanView extends Turns {
   readonly instance: string;
+  /** As it was asked for. */
+  readonly via?: string | undefined;
   readonly plan: Plan;
   readonly alreadyThere: boolean;
   readonly warnings: readonly string[];
@@ -68,7 +71,14 @@ export function formatPlan(view: PlanView, colors: Terminal['colors']): string {
   return [
     headline(view),
     '',
-    ...plan.legs.flatMap((leg, index) => [legTitle(plan, leg, index, colors), ...legTables(view, leg, colors), '']),
+    ...beforeLines(view),
+    ...plan.legs.flatMap((leg, index) => [
+      legTitle(plan, leg, index, colors),
+      ...legTables(view, leg, colors),
+      ...stopLines(view.instance, plan, index, view).map((line) => colors.bold(line)),
+      '',
+    ]),
+    ...afterLines(view),
     ...warningLines(view, colors),
     ...(view.losses === undefined ? [] : lossLines(view.losses, colors)),
     ...consentLines(view, colors),
@@ -158,9 +168,9 @@ function warningLines(view: PlanView, colors: Terminal['colors']): string[] {
   return lines.length > 0 ? [...lines, ''] : [];
 }
 
-function consentLines({ instance, plan, progress }: PlanView, colors: Terminal['colors']): string[] {
+function consentLines({ instance, via, plan, progress }: PlanView, colors: Terminal['colors']): string[] {
   const verb = plan.direction === 'down' ? 'downgrade' : 'upgrade';
-  const command = `pg-unwind ${verb} ${instance} --to ${plan.to.release}`;
+  const command = `pg-unwind ${verb} ${instance} --to ${plan.to.release}${via === undefined ? '' : ` --via ${via}`}`;
   const destructive = destructiveSteps(plan).length;
   const lost = lostData(plan, progress);
   const planLine = `Plan ${colors.bold(plan.id)}`;

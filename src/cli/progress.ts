@@ -112,6 +112,14 @@ export function waitingLines(status: ShownStatus, colors: Terminal['colors']): s
       `  pg-unwind abort ${operandsOf(status)}`,
     ];
   }
+  const { hook } = status;
+  if (status.state === 'atStop' && hook?.state === 'calling') {
+    return [
+      '',
+      `It waits for ${status.waitingFor ?? 'a hook'}.`,
+      ...(hook.failed === undefined ? [] : [`  ${hook.failed}`]),
+    ];
+  }
   if (status.state === 'paused' || status.state === 'atStop') {
     const what = status.state === 'paused' ? 'is paused' : `waits at ${status.release ?? 'a release'}`;
     const command = status.state === 'paused' ? 'resume' : 'continue';
@@ -132,6 +140,9 @@ export function waitingLines(status: ShownStatus, colors: Terminal['colors']): s
     ...(status.parked.length === 0 && status.waitingFor !== null ? [`It waits for ${status.waitingFor}.`] : []),
     'When the cause is gone, go on; or end the run where it stands:',
     ...retryCommands(status, several),
+    ...(hook === undefined
+      ? []
+      : [`  pg-unwind continue ${operandsOf(status)}    # what hooks.${hook.name} is for was done by hand`]),
     `  pg-unwind abort ${operandsOf(status)}`,
   ];
 }

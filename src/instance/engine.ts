@@ -1,11 +1,15 @@
 import type { Logger } from 'pino';
+import { hookKindsOf } from '../config/hooks.js';
 import type { Config } from '../config/schema.js';
 import type { CheckVerdict } from '../contract/activities.js';
 import type { DatabaseName } from '../contract/catalog.js';
+import type { HookKinds } from '../contract/hooks.js';
+import type { Via } from '../contract/input.js';
 import type { LossReport } from '../contract/losses.js';
 import type { Direction, Plan } from '../contract/plan.js';
 import { checkIdle } from './check-idle.js';
 import { dataSteps } from '../plan/report.js';
+import { stopsOf } from '../plan/stops.js';
 import { listData, type DataList } from './data-list.js';
 import { surveyData, type DataProgress } from './data-survey.js';
 import { createInstances, type OpenInstance } from './instances.js';
@@ -22,12 +26,18 @@ export interface PlannedView {
   readonly progress?: DataProgress;
   /** What the plan loses, with figures of now; left out where nobody asked. */
   readonly losses?: LossReport;
+  /** Legs (0-based) behind which the run stops; left out where nobody asked. */
+  readonly stops?: readonly number[];
+  /** What is called on the way; left out where nothing is. */
+  readonly hooks?: HookKinds;
 }
 
 export interface PlanOrder {
   readonly instance: string;
   readonly to: string;
   readonly direction: Direction;
+  /** Where the run shall stop on its way. */
+  readonly via?: Via;
   /** Count what is lost: reads every doomed table that is not too large. */
   readonly losses?: boolean;
 }
@@ -43,9 +53,11 @@ export interface Engine {
 export function createEngine({ config, env }: { config: Config; log?: Logger; env?: NodeJS.ProcessEnv }): Engine {
   const instances = createInstances({ config, ...(env === undefined ? {} : { env }) });
   return {
-    async plan({ instance, to, direction, losses = false }) {
+    async plan({ instance, to, direction, losses = false, via }) {
       const opened = instances.open(instance);
       const { plan, surveys } = await planInstance(opened, { to, direction, from: null });
+      const stops = via === undefined ? null : stopsOf(plan, via);
+      const hooks = hookKindsOf(opened.config);
       const warnings = [
         ...Object.values(surveys).flatMap((survey) => survey.warnings),
         ...plan.warnings.map(({ text }) => text),
@@ -56,6 +68,8 @@ export function createEngine({ config, env }: { config: Config; log?: Logger; en
         warnings,
         ...(dataSteps(plan).length === 0 ? {} : { progress: await surveyData(opened, plan, surveys) }),
         ...(losses ? { losses: await lossesOf(opened, plan) } : {}),
+        ...(stops === null ? {} : { stops }),
+        ...(Object.keys(hooks).length === 0 ? {} : { hooks }),
       };
     },
     async check({ instance }) {

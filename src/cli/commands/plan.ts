@@ -6,6 +6,8 @@ import { lossPage } from '../loss-html.js';
 import { formatPlan } from '../plan-text.js';
 import { withEngine } from '../session.js';
 import { printJson } from '../terminal.js';
+import { turnsOf } from '../turns-text.js';
+import { VIA_OPTION, viaOption } from '../via.js';
 
 export const planCommand: CommandSpec = {
   name: 'plan',
@@ -16,11 +18,13 @@ export const planCommand: CommandSpec = {
     'itself; beside it stand "progress" of its data migrations and "losses", which the id does not cover.',
   options: [
     { flags: '--to <release>', description: 'the release to end at', required: true },
+    VIA_OPTION,
     { flags: '--up', description: 'plan the upgrade to it instead of the downgrade' },
     { flags: '--html <file>', description: 'write what is lost as a page of its own, to be sent around and read' },
   ],
   examples: [
     'plan acme-eu --to v5.8.1579',
+    'plan acme-eu --to v5.8.1579 --via every-minor',
     'plan acme-eu --to v5.8.1579 --json',
     'plan acme-eu --to v5.8.1579 --html losses.html',
     'plan acme-eu --to v7.2.0 --up',
@@ -31,12 +35,25 @@ export const planCommand: CommandSpec = {
       const { options, terminal, json } = invocation;
       const instance = argument(invocation, 0);
       const direction = switchOption(options, 'up') ? 'up' : 'down';
-      const planned = await engine.plan({ instance, to: requiredOption(options, 'to'), direction, losses: true });
-      const { plan, progress, losses } = planned;
+      const via = viaOption(options);
+      const planned = await engine.plan({
+        instance,
+        to: requiredOption(options, 'to'),
+        direction,
+        losses: true,
+        ...(via === undefined ? {} : { via }),
+      });
+      const { plan, progress, losses, stops, hooks } = planned;
       const file = stringOption(options, 'html');
       if (file !== undefined && losses !== undefined) await writePage(file, lossPage({ instance, plan, losses }));
-      if (json) printJson(terminal, { ...plan, ...(progress === undefined ? {} : { progress }), losses });
-      else terminal.out(formatPlan({ instance, ...planned }, terminal.colors));
+      if (json)
+        printJson(terminal, {
+          ...plan,
+          ...(progress === undefined ? {} : { progress }),
+          losses,
+          ...turnsOf(plan, stops, hooks),
+        });
+      else terminal.out(formatPlan({ instance, via: stringOption(options, 'via'), ...planned }, terminal.colors));
       if (file !== undefined && !json) terminal.out(`What is lost is written to ${file}.`);
       return ExitCode.done;
     }),

@@ -11,15 +11,13 @@ import {
 } from '../command.js';
 import { expectKnownTarget } from '../session.js';
 import { startRun, WAITING } from '../start-run.js';
+import { VIA_OPTION, viaOption } from '../via.js';
 import { operatorName } from './updates.js';
 
 const OPTIONS: readonly OptionSpec[] = [
   { flags: '--to <release>', description: 'the release to end at', required: true },
   { flags: '--from <release>', description: 'guard: fail unless the instance stands exactly there' },
-  {
-    flags: '--via <releases>',
-    description: 'wait on the way for "continue": every-release, every-minor, or labels with commas between',
-  },
+  VIA_OPTION,
   { flags: '--accept-data-loss <plan>', description: 'consent beforehand to what exactly this plan destroys (its id)' },
   { flags: '--take-over', description: "take the databases over from another workflow's open run" },
   {
@@ -61,7 +59,7 @@ async function start(invocation: Invocation, type: WorkflowType): Promise<number
     to: requiredOption(options, 'to'),
     by: operatorName(invocation),
     ...given('from', stringOption(options, 'from')),
-    ...via(stringOption(options, 'via')),
+    ...given('via', viaOption(options)),
     ...given('acceptDataLoss', stringOption(options, 'acceptDataLoss')),
     ...given('blockers', stringOption(options, 'blockers')),
     ...(switchOption(options, 'takeOver') ? { takeOver: true } : {}),
@@ -75,12 +73,6 @@ async function start(invocation: Invocation, type: WorkflowType): Promise<number
   });
 }
 
-/** `every-release` and `every-minor` are words; everything else is a list of labels. */
-function via(text: string | undefined): { via?: string | readonly string[] } {
-  if (text === undefined) return {};
-  return { via: text.startsWith('every-') ? text : text.split(',').map((label) => label.trim()) };
-}
-
-function given(name: string, value: string | undefined): Record<string, string> {
+function given<T>(name: string, value: T | undefined): Record<string, T> {
   return value === undefined ? {} : { [name]: value };
 }

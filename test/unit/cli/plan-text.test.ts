@@ -132,6 +132,29 @@ describe('the plan on paper', () => {
   });
 });
 
+describe('stops and hooks in the plan on paper', () => {
+  const shown = (over: Partial<PlanView>) => formatPlan(view(over), colors);
+
+  test('a stop stands behind its leg, and says who has the application follow', () => {
+    const hooked = shown({
+      via: 'every-release',
+      stops: [0],
+      hooks: { before: 'command', atStop: 'webhook', after: 'activity' },
+    });
+    expect(hooked.indexOf('First the command hooks.before is called.')).toBeLessThan(hooked.indexOf('Leg 1/2'));
+    expect(hooked).toMatch(/segmented ×3\nStop 1 of 1 at v1\.1\.0: the webhook hooks\.atStop is called\.\n\nLeg 2\/2/);
+    expect(hooked.indexOf('At the end the activity hooks.after is called.')).toBeGreaterThan(hooked.indexOf('Leg 2/2'));
+    expect(hooked).toContain('  pg-unwind downgrade acme-eu --to v1.0.0 --via every-release --accept-data-loss');
+    expect(shown({ via: 'v1.1.0', stops: [0] })).toContain(
+      'Stop 1 of 1 at v1.1.0: it waits for you. "pg-unwind continue acme-eu --release v1.1.0" goes on.',
+    );
+  });
+
+  test('nothing is said of them where there are none', () => {
+    expect(shown({})).not.toMatch(/stop|hooks/i);
+  });
+});
+
 describe('data migrations in the plan on paper', () => {
   const data = (id: string, over: Partial<PlannedDataStep> = {}): PlannedDataStep => ({
     id,

@@ -99,6 +99,19 @@ describe('progress', () => {
     );
   });
 
+  test('a hook that is called again shows why, and one that is parked can be told to have been done by hand', () => {
+    const hook = { name: 'atStop', kind: 'webhook', activityId: 'hook-atStop-v6.4.0', state: 'calling' } as const;
+    const waitingFor = 'the webhook hooks.atStop to answer: all databases stand at v6.4.0';
+    const calling = { ...STATUS, state: 'atStop', waitingFor, hook: { ...hook, failed: 'It answered 503.' } } as const;
+    expect(waitingLines(calling, collectingTerminal().colors)).toEqual([
+      '',
+      `It waits for ${waitingFor}.`,
+      '  It answered 503.',
+    ]);
+    const parked = waitingLines({ ...PARKED, hook }, collectingTerminal().colors).join('\n');
+    expect(parked).toMatch(/pg-unwind retry acme-eu\n +pg-unwind continue acme-eu +# what hooks\.atStop is for/);
+  });
+
   test('the block has one bar per database, and its lines fit the terminal', () => {
     const lines = progressBlock(STATUS, collectingTerminal({ columns: 72 }), 1500).split('\n');
     expect(lines[0]).toBe('acme-eu v7.2.0 ↓ v5.8.1579  running · leg 3/19 → v6.4.0 · 43 of 309 steps · 1.5 s');
