@@ -36,6 +36,8 @@ test('there is a saved history of every shape that a run can take', () => {
       'data-run',
       'handler',
       'happy',
+      'hook-parked-then-continued',
+      'hooks',
       'many-warnings',
       'parked-then-resumed',
       'paused-then-resumed',

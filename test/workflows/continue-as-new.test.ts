@@ -58,6 +58,34 @@ test('a long run goes on in a new history with its position, its claims and its 
   expect(instance.count('verifyRelease')).toBe(3);
 });
 
+test('a hook that has answered is not called again in the new history, and a stop that waits goes on waiting', async () => {
+  const instance = new FakeInstance(
+    [
+      { release: 'v6.0.0', steps: { frontend: ['m2'] } },
+      { release: 'v5.0.0', steps: { frontend: ['m1'] } },
+    ],
+    { stops: [0], hooks: { before: 'command', atStop: 'webhook' } },
+  ).next('callHook atStop', () => ({ answer: 'later', how: 'called' }));
+  const { handle, inState, update, report, status } = await harness.start(instance);
+  await inState('atStop');
+  await until(async () => (await status()).hook?.state === 'waiting', { describe: 'an answer', show: status });
+  const first = firstRunOf(handle);
+  const current = harness.client.workflow.getHandle(handle.workflowId);
+  for (;;) {
+    await update('pause');
+    await update('resume');
+    if ((await current.describe()).runId !== first) break;
+  }
+  await until(async () => (await status()).hook?.state === 'waiting', {
+    describe: 'the stop in the new history',
+    show: status,
+  });
+  await update('continue');
+  expect(await report).toMatchObject({ outcome: 'completed', stepsDone: 2 });
+  expect(instance.count('callHook')).toBe(2);
+  expect((await partsOf(handle, first)).length).toBeGreaterThan(1);
+});
+
 test('a database that is parked stays parked in the new history', async () => {
   const instance = new FakeInstance([
     { release: 'v5.0.0', steps: { frontend: ids('m', 25), codeintel: ids('c', 3) } },
