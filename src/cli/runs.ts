@@ -86,6 +86,7 @@ export function createRuns({ client, namespace, taskQueue, data }: RunsDeps): Ru
 
   async function start(type: WorkflowType, input: UnwindInput | DataInput) {
     const { workflowId, words, operands } = meant(input.instance);
+    if (data !== undefined) await refuseBesideWay(input.instance, data);
     try {
       const { firstExecutionRunId } = await client.workflow.start(type, {
         workflowId,
@@ -105,6 +106,22 @@ export function createRuns({ client, namespace, taskQueue, data }: RunsDeps): Ru
         { details: { workflowId: error.workflowId }, cause: error },
       );
     }
+  }
+
+  /** The workflow refuses it too; here the answer comes before anything is started. */
+  async function refuseBesideWay(instance: string, id: string): Promise<void> {
+    const way = client.workflow.getHandle(workflowIdOf(instance));
+    const found = await way.describe().catch((error: unknown) => {
+      if (error instanceof WorkflowNotFoundError) return null;
+      throw error;
+    });
+    if (found?.status.name !== 'RUNNING') return;
+    throw new CommandError(
+      CliFailure.AlreadyRunning,
+      `${instance} is being taken to another release (${way.workflowId}), which runs the data migrations that it needs. Data migration ${id} was ` +
+        `not started. Look at that run with "pg-unwind status ${instance}", or end it with "pg-unwind abort ${instance}".`,
+      { details: { workflowId: way.workflowId } },
+    );
   }
 
   async function describe(instance: string): Promise<WorkflowExecutionDescription> {

@@ -6,7 +6,6 @@ import { claimAll, conclude } from './conclude.js';
 import { moveData } from './data-chain.js';
 import { complete, endAborted } from './ending.js';
 import { asWorkflowFailure } from './failures.js';
-import { dataDoneIn } from './legs.js';
 import { acceptMessages } from './messages.js';
 import { makeDataPlan } from './planning.js';
 import { startProgress } from './progress.js';
@@ -58,8 +57,14 @@ async function move(run: Run, plan: PlanSummary, { direction }: DataInput): Prom
   const read = await readWhenAlone(run, plan, 0, direction === 'forward' ? { besideWriters: true } : {});
   const [leg] = progress.legs;
   if (!read?.data || !leg) return false;
-  leg.dataDone = dataDoneIn(read.data);
-  for (const [database, steps] of Object.entries(read.data)) progress.data.set(database, [...steps]);
+  leg.dataDone = {};
+  // One that an earlier attempt has ended is asked for all the same: its record says what became of it.
+  for (const [database, steps] of Object.entries(read.data)) {
+    progress.data.set(
+      database,
+      steps.map((step) => ({ ...step, done: false })),
+    );
+  }
   run.show();
   for (const database of plan.databases) {
     if ((await moveData(run, plan.plan, 0, database, false)) !== 'moved') return false;

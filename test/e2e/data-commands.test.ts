@@ -66,11 +66,12 @@ function urlOnServer(database: string, role = 'postgres'): string {
   return url.href;
 }
 
-async function onOrders(text: string): Promise<void> {
-  const client = new pg.Client(urlOnServer(orders));
+/** As the role that owns the database. */
+async function onOrders(text: string): Promise<unknown[]> {
+  const client = new pg.Client(urlOnServer(orders, 'shop'));
   await client.connect();
   try {
-    await client.query(text);
+    return (await client.query<Record<string, unknown>>(text)).rows;
   } finally {
     await client.end();
   }
@@ -126,6 +127,63 @@ test('what cannot be meant is refused before anything is started', async () => {
   expect((await run('status', instance, '--data', '2')).err).toContain(
     `knows no open run of ${instance} data migration 2 (unwind/${instance}/data/2)`,
   );
+});
+
+test('while the instance is on its way nothing is started, and the run of the way is named', async () => {
+  const { out } = await run('downgrade', instance, '--to', 'v2.0.0');
+  expect(out).toContain('started');
+  const { code, err } = await run('data', 'run', instance, '1', '--reverse');
+  expect(code).toBe(2);
+  expect(err).toContain(`is being taken to another release (unwind/${instance})`);
+  expect((await run('abort', instance)).code).toBe(0);
+  await until(async () => 'outcome' in (await runJson<StatusReport | UnwindReport>('status', instance)), {
+    within: 30_000,
+    describe: 'the end of the way',
+  });
+});
+
+test('a worker that is killed in a batch: the next goes on there, and each row is moved once', async () => {
+  await onOrders(`
+    create table witness (what bigint);
+    create function gate() returns trigger language plpgsql as $$ begin
+      insert into witness values (new.id);
+      if new.id = 2500 then
+        perform set_config('lock_timeout', '0', true);
+        perform pg_advisory_xact_lock(77, 1);
+      end if;
+      return new;
+    end $$;
+    create trigger gate before update on customers for each row execute function gate()`);
+  const gate = new pg.Client(urlOnServer(orders));
+  gate.on('error', () => undefined); // a failing test ends with the database
+  await gate.connect();
+  await gate.query('select pg_advisory_lock(77, 1)');
+  expect((await run('data', 'run', instance, '1', '--reverse')).code).toBe(0);
+  const waits = `select count(*)::int as n from pg_locks l join pg_database d on d.oid = l.database
+    where l.locktype = 'advisory' and l.classid = 77 and not l.granted and d.datname = $1`;
+  await until(async () => (await gate.query<{ n: number }>(waits, [orders])).rows[0]?.n === 1, {
+    within: 30_000,
+    describe: 'a batch at the gate',
+  });
+  const { pid } = worker.process;
+  process.kill(-pid!, 'SIGKILL'); // its whole group: npm and the worker
+  await worker.ended;
+  worker = npmRun(['pg-unwind', '--', 'worker'], { PG_UNWIND_CONFIG: shop.configFile });
+  await until(() => worker.printed().includes('worker ready'), { within: 90_000, describe: 'the next worker' });
+  await gate.end();
+  const report = await until(
+    async () => {
+      const status = await runJson<StatusReport | UnwindReport>('status', instance, '--data', '1');
+      return 'outcome' in status ? status : null;
+    },
+    { within: 60_000, describe: 'the end of the run' },
+  );
+  expect(report).toMatchObject({ outcome: 'completed', dataMigration: { rows: 3_000, progress: 0 } });
+  expect(await onOrders('select count(*)::int as n, count(distinct what)::int as each from witness')).toEqual([
+    { n: 3_000, each: 3_000 },
+  ]);
+  await onOrders('drop trigger gate on customers; drop function gate; drop table witness');
+  expect((await run('data', 'run', instance, '1', '--forward', '--wait')).code).toBe(0);
 });
 
 test('a run that cannot go on is parked, and is seen, paused, resumed, retried and aborted with --data', async () => {

@@ -159,6 +159,48 @@ test('it is refused too while the way of the instance is only planned, or waits 
   expect(await (await move(shop, 'forward')).unaided()).toMatchObject({ outcome: 'completed' });
 });
 
+test('one whose workflow is gone keeps its database: a way never takes its run for its own, the same again goes on with it', async () => {
+  const shop = await standingAt('v2.0.0');
+  await holdUp(shop);
+  const gate = await closeGate(shop.database, 1);
+  const gone = await move(shop, 'forward');
+  await gate.waiter();
+  const { run } = await gone.status();
+  await gone.handle.terminate();
+  await gate.open();
+  const way = await shop.go('v1.0.0', 'down');
+  expect((await way.inState('needsOperator')).parked).toMatchObject([{ failure: 'ClaimedByAnother' }]);
+  await way.update('abort');
+  await way.report;
+  const again = await move(shop, 'forward');
+  expect(await again.unaided()).toMatchObject({ outcome: 'completed', run, dataMigration: { rows: LETTERS } });
+  expect(sorted(await shop.witnessed())).toEqual(each('upper'));
+});
+
+test('an operator can take the database over from one that is gone for good', async () => {
+  const shop = await standingAt('v2.0.0');
+  await holdUp(shop);
+  const gate = await closeGate(shop.database, 1);
+  const gone = await move(shop, 'forward');
+  await gate.waiter();
+  await gone.handle.terminate();
+  await gate.open();
+  const other = { workflowId: `unwind/${shop.name}/data/7-again` };
+  const input = { instance: shop.name, id: '7', direction: 'reverse' };
+  const refused = await refusalOf(await shop.engine.start('dataMigration', input, other));
+  expect(refused.type).toBe('ClaimedByAnother');
+  const over = await shop.engine.start('dataMigration', { ...input, takeOver: true }, other);
+  expect(await over.unaided()).toMatchObject({
+    outcome: expect.stringMatching(/completed|alreadyThere/) as string,
+    decisions: [{ kind: 'takeOver' }],
+    dataMigration: { progress: 0 },
+  });
+  expect(await shop.database.query(`select state from pgunwind.run order by planned_at desc limit 2`)).toEqual([
+    { state: 'completed' },
+    { state: 'superseded' },
+  ]);
+});
+
 test.each([
   ['below its window', 'v1.0.0', '7', 'DataNotRunnable', /cannot be run at v1\.0\.0.*introduced v2\.0\.0/],
   ['of an id that nobody knows', 'v2.0.0', '8', 'UnknownDataMigration', /no data migration "8"\. Nearest: 7/],

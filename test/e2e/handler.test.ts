@@ -125,6 +125,7 @@ instances:
     return engine.start('downgrade', { instance: name, to: 'v1.0.0', acceptDataLoss: plan.id });
   };
   return {
+    name,
     database,
     engine,
     witnessed,
@@ -173,5 +174,17 @@ test('a worker of pg-unwind that is replaced while a call runs goes on with that
   await engine.restart();
   await gate.open();
   expect(await run.unaided()).toMatchObject({ outcome: 'completed', standsAt: 'v1.0.0' });
+  expect(await witnessed()).toEqual(each('lower'));
+});
+
+test('one with a handler in code goes forward and back by itself too', async () => {
+  const { name, database, engine, witnessed, each } = await openShop();
+  await (await engine.start('upgrade', { instance: name, to: 'v2.0.0' })).unaided();
+  const move = async (direction: 'forward' | 'reverse') =>
+    (await engine.start('dataMigration', { instance: name, id: 7, direction })).unaided();
+  expect(await move('forward')).toMatchObject({ outcome: 'completed', dataMigration: { rows: LETTERS, progress: 1 } });
+  expect(await witnessed()).toEqual(each('upper'));
+  await database.query('truncate witness');
+  expect(await move('reverse')).toMatchObject({ outcome: 'completed', dataMigration: { rows: LETTERS, progress: 0 } });
   expect(await witnessed()).toEqual(each('lower'));
 });

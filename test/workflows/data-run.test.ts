@@ -112,3 +112,32 @@ test('back, a newer application that still runs is waited for; forward is what t
   expect((await (await start(waited)).report).outcome).toBe('completed');
   expect(waited.count('awaitWriters')).toBe(1);
 });
+
+test('one whose history grew long goes on in the next with its plan, its claim and its decisions', async () => {
+  const instance = letters();
+  instance.tokens.set('frontend', 'token-of-before');
+  const name = 'goes-on';
+  const plan = {
+    plan: 'a'.repeat(64), run: 'the-run', resumed: false, product: 'acme', direction: 'down', from: 'v6.0.0', to: 'v6.0.0', toAliases: [],
+    databases: ['frontend'],
+    legs: [{ release: 'v6.0.0', steps: { frontend: 0 }, done: { frontend: 0 }, closed: false, data: { frontend: 1 }, dataDone: { frontend: 0 } }],
+    data: { id: '7', direction: 'reverse', database: 'frontend', description: 'what 7 does' },
+    destructiveSteps: 0, destructiveExamples: [], approved: false, warnings: [], searchAttributes: true,
+    options: { stepTimeoutSeconds: 60, heartbeatTimeoutSeconds: 30, maximumAttempts: null },
+  }; // prettier-ignore
+  const carried = {
+    run: 'the-run', plan, approved: false, takeOver: false, verified: 0, tokens: { frontend: 'token-of-before' }, parked: [], timelines: {},
+    decisions: [{ kind: 'pause', by: 'ann', why: null, at: '2026-01-01T00:00:00.000Z' }], warnings: [], drift: {},
+  }; // prettier-ignore
+  const { report } = await harness.start(instance, {
+    type: 'dataMigration',
+    args: [{ instance: name, id: '7', direction: 'reverse' }, carried],
+  });
+  expect(await report).toMatchObject({
+    outcome: 'completed',
+    run: 'the-run',
+    decisions: [{ kind: 'pause', by: 'ann' }],
+    dataMigration: { rows: 30 },
+  });
+  expect(instance.count('makeDataPlan') + instance.count('claim')).toBe(0);
+});
