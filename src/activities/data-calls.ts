@@ -3,14 +3,14 @@ import { Context } from '@temporalio/activity';
 import type { ConnectionReference } from '../config/reference.js';
 import type { Activities, ConnectionHint, RunDataMigrationInput } from '../contract/activities.js';
 import { FailureType, UnwindError } from '../contract/errors.js';
-import { beginCalls, endCalls, noteAnswer } from '../data/calls.js';
+import { beginCalls, endCalls, noteAnswer, noteFailure } from '../data/calls.js';
 import { DATA_LIMITS, type DataContext } from '../data/order.js';
 import type { ActivityDeps } from './deps.js';
 import { beating } from './heartbeat.js';
 import { createDataMetrics } from './metrics.js';
 import { limitsOf } from './run-data-migration.js';
 
-type DataCalls = Pick<Activities, 'beginDataCalls' | 'noteDataCall' | 'endDataCalls'>;
+type DataCalls = Pick<Activities, 'beginDataCalls' | 'noteDataCall' | 'noteDataFailure' | 'endDataCalls'>;
 
 /** What stands around the calls of a handler that is an activity of the product's own. */
 export function createDataCalls({ instances, plans, log }: ActivityDeps): DataCalls {
@@ -63,6 +63,11 @@ export function createDataCalls({ instances, plans, log }: ActivityDeps): DataCa
         metrics.rows(rowsDone);
         if (progress !== null) metrics.progress(progress);
         return position;
+      }),
+    noteDataFailure: (input) =>
+      beating('noting a failure', async () => {
+        const { database, order } = await place(input);
+        await noteFailure(database, order, input.batchSize, input.message);
       }),
     endDataCalls: (input) =>
       beating('closing a data migration', async () => {

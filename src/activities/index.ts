@@ -83,6 +83,7 @@ export function createActivities({
     answerHook: beaten('answerHook', 'recording an answer', createAnswerHook(deps)),
     beginDataCalls: named('beginDataCalls', calls.beginDataCalls),
     noteDataCall: named('noteDataCall', calls.noteDataCall),
+    noteDataFailure: named('noteDataFailure', calls.noteDataFailure),
     endDataCalls: named('endDataCalls', calls.endDataCalls),
     recordRelease: beaten('recordRelease', 'recording the release', createRecordRelease(deps)),
     verifyRelease: looking('verifyRelease', 'verifying the release', createVerifyRelease(deps)),

@@ -311,6 +311,12 @@ export interface NoteDataCallInput extends RunDataMigrationInput {
   readonly progress: number | null;
 }
 
+export interface NoteDataFailureInput extends RunDataMigrationInput {
+  readonly batchSize: number;
+  /** In our words, with theirs in them; they are in Temporal's history already. */
+  readonly message: string;
+}
+
 export interface EndDataCallsInput extends RunDataMigrationInput {
   readonly progress: 0 | 1;
 }
@@ -401,6 +407,8 @@ export interface Activities {
   /** Where a handler that is an activity goes on, under the guards of a batch; or that there is nothing left to do. */
   beginDataCalls(input: RunDataMigrationInput): Promise<DataCallsBegun | DataOutcome>;
   noteDataCall(input: NoteDataCallInput): Promise<DataPlace>;
+  /** A call that has failed for good, where people and the product look for it. */
+  noteDataFailure(input: NoteDataFailureInput): Promise<void>;
   endDataCalls(input: EndDataCallsInput): Promise<DataOutcome>;
   recordRelease(input: RecordReleaseInput): Promise<RecordReleaseResult>;
   verifyRelease(input: VerifyReleaseInput): Promise<VerifyReleaseResult>;

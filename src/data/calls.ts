@@ -9,6 +9,7 @@ import { answerOf, beginData, letGo } from './begin.js';
 import { endData } from './end.js';
 import { createMeter } from './meter.js';
 import { DATA_LIMITS, type DataContext, type DataOrder } from './order.js';
+import { RECORD_FAILURE } from './run-data.js';
 import { createThrottle } from './throttle.js';
 
 // A data migration whose batches are the product's own: what pg-unwind does around the calls. Its sessions hold no lock between them:
@@ -44,6 +45,13 @@ export function noteAnswer(
     const position = await answering(order, () => noteCall(session.client, order, call));
     await throttled(session, order, context);
     return position;
+  });
+}
+
+/** For people: pgunwind.data_failure, and the product's own record of errors where it keeps one. */
+export function noteFailure(database: InstanceDatabase, order: Order, size: number, message: string): Promise<void> {
+  return database.sessions.withSession(async ({ client }) => {
+    await client.query(RECORD_FAILURE, [order.run, order.leg, order.id, order.attempt, size, null, message, null]);
   });
 }
 

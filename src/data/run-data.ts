@@ -176,7 +176,7 @@ async function tryBatch(
 
 const causeOf = (error: unknown) => (error instanceof MessageError ? error.cause : error);
 
-const RECORD_FAILURE = `-- pg-unwind data.record-failure
+export const RECORD_FAILURE = `-- pg-unwind data.record-failure
 select pgunwind.note_failure($1, $2, $3, $4, $5, $6, $7, $8)`;
 
 /** For people; a failure to record a failure must not hide it. */

@@ -226,7 +226,8 @@ begin
   select p_run, p_leg, p_id, p_attempt, d.cursor, p_size, p_sqlstate, p_message, p_detail
     from pgunwind.data_step d
    where d.run = p_run and d.leg = p_leg and d.id = p_id;
-  perform pgunwind.ledger_data_error(p_id, format('%s (SQLSTATE %s)', p_message, p_sqlstate));
+  perform pgunwind.ledger_data_error(
+    p_id, case when p_sqlstate is null then p_message else format('%s (SQLSTATE %s)', p_message, p_sqlstate) end);
 end
 $$;
 

@@ -3,7 +3,7 @@ import { FailureType } from '../contract/errors.js';
 import { type HandlerAnswer, type HandlerCall, readHandlerAnswer } from '../contract/handler.js';
 import { createCallFigures } from './call-figures.js';
 import { during, settledByHand, Stuck } from './failures.js';
-import { isStopping, type Run } from './run.js';
+import { bestEffort, isStopping, type Run } from './run.js';
 import { callTheirs } from './their-activity.js';
 
 /** As long as a call may take unless its definition says otherwise. */
@@ -37,20 +37,22 @@ export async function moveByCalls(
   for (;;) {
     show(position, told);
     if (isStopping(run)) return 'stopped';
-    const answer = await call(run, place, label, begun, position);
+    const answer = await call(run, place, label, begun, position).catch((error: unknown) =>
+      noted(run, place, begun, error),
+    );
     if (answer === 'stopped') return answer;
     const { cursor, rowsDone } = answer;
-    const noted = await during('data', () =>
+    const after = await during('data', () =>
       proxies.noteDataCall({ ...place, batchesBefore: position.batches, cursor, rowsDone, progress: answer.progress }),
     );
-    expectRecorded(begun, answer, position, noted);
+    expectRecorded(begun, answer, position, after);
     if (answer.done) {
       expectEnd(begun, answer, target);
       progress.unmoved.delete(place.database);
       return during('data', () => proxies.endDataCalls({ ...place, progress: target }));
     }
-    noteMoved(run, place, begun, { position, told }, { position: noted, told: answer.progress });
-    position = noted;
+    noteMoved(run, place, begun, { position, told }, { position: after, told: answer.progress });
+    position = after;
     told = answer.progress;
   }
 }
@@ -98,6 +100,22 @@ async function call(
     throw wrong(handler, `answered what its contract does not know: ${answer.problems.join('; ')}`);
   }
   return answer;
+}
+
+/** What fails for good is written down before the run parks. @throws {Stuck} the same again. */
+async function noted(
+  run: Run,
+  place: RunDataMigrationInput,
+  { batchSize }: DataCallsBegun,
+  error: unknown,
+): Promise<never> {
+  if (error instanceof Stuck && error.failure === FailureType.DataFailed) {
+    const { message } = error;
+    await bestEffort(run, `the failure of data migration ${place.id} could not be written to the journal`, () =>
+      run.proxies.noteDataFailure({ ...place, batchSize, message }),
+    );
+  }
+  throw error;
 }
 
 /** One that says it records its batches must do so: else a repeat after a death would do them again. */

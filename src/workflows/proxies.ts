@@ -111,6 +111,7 @@ export function createProxies(options: RunOptions = BEFORE_THE_PLAN) {
     answerHook: parting.answerHook,
     beginDataCalls: moving.beginDataCalls,
     noteDataCall: moving.noteDataCall,
+    noteDataFailure: parting.noteDataFailure,
     endDataCalls: releasing.endDataCalls,
     recordRelease: releasing.recordRelease,
     verifyRelease: verifying.verifyRelease,

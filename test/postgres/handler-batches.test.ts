@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import { afterEach, describe, expect, test } from 'vitest';
-import { beginCalls, endCalls, noteAnswer } from '../../src/data/calls.js';
+import { beginCalls, endCalls, noteAnswer, noteFailure } from '../../src/data/calls.js';
 import type { DataContext } from '../../src/data/order.js';
 import { endRun } from '../../src/journal/runs.js';
 import { type DataStage, LETTERS, movedMoreThanOnce, planData, stageData } from '../support/data-stage.js';
@@ -244,6 +244,16 @@ describe('between the calls', () => {
     expect(first).toMatchObject({ how: 'ran', batches: 1, rows: 100, progress: 0 });
     expect(await endCalls(staged.instance, staged.dataOrder(), 0)).toEqual({ ...first, how: 'foundDone' });
     expect(await begin()).toMatchObject({ kind: 'done', outcome: { how: 'foundDone', rows: 100 } });
+  });
+
+  test('a call that has failed for good is written down for people', async () => {
+    staged = await stageData();
+    await begin();
+    await inDatabase(batch);
+    await noteFailure(staged.instance, staged.dataOrder(), 100, 'The activity "seal" failed: NoKey');
+    expect(
+      await staged.database.query('select data, cursor, size, sqlstate, message from pgunwind.data_failure'),
+    ).toEqual([{ data: '7', cursor: '100', size: 100, sqlstate: null, message: 'The activity "seal" failed: NoKey' }]);
   });
 
   test('the load of the server holds the next call up', async () => {

@@ -356,6 +356,9 @@ export class FakeInstance {
         return { cursor, batches, rows };
       }),
 
+    noteDataFailure: (input) =>
+      this.#call('noteDataFailure', `${input.database} ${input.leg} ${input.id}`, async () => undefined),
+
     endDataCalls: (input) =>
       this.#call('endDataCalls', `${input.database} ${input.leg} ${input.id}`, async () => {
         if (input.token !== this.tokens.get(input.database)) throw failure('StaleAttempt', 'a newer claim exists');

@@ -226,6 +226,7 @@ describe('an answer that breaks the contract parks', () => {
     expect(parked?.message).toContain(words);
     expect(parked?.message).toContain(`The activity "${TYPE}" on the task queue "${stood.queue}"`);
     expect(stood.instance.count('endDataCalls')).toBe(0);
+    expect(stood.instance.count('noteDataFailure')).toBe(words.startsWith('says') ? 0 : 1);
     await stood.update('retryStep');
     expect((await stood.report).outcome).toBe('completed');
   });
