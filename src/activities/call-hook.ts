@@ -28,7 +28,7 @@ export function createCallHook(deps: ActivityDeps): Activities['callHook'] {
       if (hook === undefined) throw failed(call, 'is not in the configuration of this worker any more', '');
       if (hook.activity !== undefined) {
         const { attempts } = hook;
-        return { answer: 'theirs', activity: { ...hook.activity, timeoutSeconds: timeoutOf(hook), attempts } };
+        return { answer: 'theirs', activity: { ...hook.activity, timeoutSeconds: timeoutOf(hook), attempts } }; // by the workflow
       }
       const { answer, what } = await answerOf(deps, call, hook);
       deps.log.info(

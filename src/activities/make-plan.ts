@@ -1,6 +1,7 @@
 import { findRelease } from '../catalog/releases.js';
 import { hookKindsOf } from '../config/hooks.js';
 import type { Activities, MakePlanInput } from '../contract/activities.js';
+import { HOOKS } from '../contract/hooks.js';
 import type { Plan } from '../contract/plan.js';
 import type { OpenInstance } from '../instance/instances.js';
 import { expectKnown, planFrom, surveyAll } from '../instance/planning.js';
@@ -9,6 +10,7 @@ import { stopsOf } from '../plan/stops.js';
 import type { InstanceDatabase } from '../step/database.js';
 import { rememberFingerprint } from '../step/release-fingerprint.js';
 import type { ActivityDeps } from './deps.js';
+import { hookWarnings } from './hook-check.js';
 import { summarizePlan } from './plan-summary.js';
 import { storeRun } from './store-run.js';
 
@@ -16,7 +18,7 @@ import { storeRun } from './store-run.js';
  * Reads every ledger and journal of the instance, computes the plan and stores it with its scripts in every journal; only then
  * does it answer. A run of the same workflow to the same target that began and did not end goes on under its own plan.
  */
-export function createMakePlan({ instances, plans, searchAttributes }: ActivityDeps): Activities['makePlan'] {
+export function createMakePlan({ instances, plans, searchAttributes, env }: ActivityDeps): Activities['makePlan'] {
   return async (input) => {
     const instance = instances.open(input.instance);
     // A misspelt release is said whatever state the databases are in; only an open run needs no catalog, for the journal has
@@ -35,14 +37,17 @@ export function createMakePlan({ instances, plans, searchAttributes }: ActivityD
         ? await newPlan(instance, input, surveys)
         : await plans.plan(instance.databases[0] as InstanceDatabase, open.plan);
     const run = open?.run ?? input.run;
-    return summarizePlan(instance, plan, surveys, {
+    const stops = stopsOf(plan, input.via);
+    const summary = await summarizePlan(instance, plan, surveys, {
       run,
       resumed: open !== null,
       searchAttributes,
-      stops: stopsOf(plan, input.via),
+      stops,
       hooks: hookKindsOf(instance.config),
       consentTo: input.consentTo ?? null,
     });
+    const called = HOOKS.filter((name) => name !== 'atStop' || stops.length > 0);
+    return { ...summary, warnings: [...(await hookWarnings(instance.config, called, env)), ...summary.warnings] };
   };
 }
 

@@ -2,6 +2,9 @@ import { TASK_QUEUE } from '../contract/ids.js';
 import { HOOKS } from '../contract/hooks.js';
 import { recordAt, type Problem } from './written.js';
 
+/** Node's own fetch waits no longer for the head of an answer. */
+const LONGEST_WEBHOOK_SECONDS = 300;
+
 const KINDS = ['webhook', 'command', 'activity'] as const;
 
 /** Looks at what was written, as all rules that span several keys do. */
@@ -29,6 +32,13 @@ function problemsOfHook(hook: Record<string, unknown>, at: readonly string[], ow
   if (recordAt(hook, ['activity'])['taskQueue'] === ownQueue) {
     const message = `"${ownQueue}" is the queue of pg-unwind's own workers, which do not know your activities: serve another one`;
     problems.push({ at: [...at, 'activity', 'taskQueue'], message });
+  }
+  const { timeoutSeconds } = hook;
+  if (given[0] === 'webhook' && typeof timeoutSeconds === 'number' && timeoutSeconds > LONGEST_WEBHOOK_SECONDS) {
+    const message =
+      `a webhook is waited for ${LONGEST_WEBHOOK_SECONDS} s at most: let it answer 202 at once, and send the update "continue" ` +
+      'when its work is done';
+    problems.push({ at: [...at, 'timeoutSeconds'], message });
   }
   return problems;
 }

@@ -25,7 +25,14 @@ const hookSchema = z.strictObject({
   webhook: z.strictObject({ url: urlSchema, secret: secretSchema.optional() }).optional(),
   /** Without a shell; where relative, from the folder of this file. */
   command: z.array(text).min(1, 'must name a program').optional(),
-  activity: z.strictObject({ taskQueue: text, type: text }).optional(),
+  activity: z
+    .strictObject({
+      taskQueue: text,
+      type: text,
+      /** A worker of theirs that says nothing for this long is taken for dead; null: theirs need not beat. */
+      heartbeatSeconds: z.number().int().min(1).max(86_400).nullable().default(null),
+    })
+    .optional(),
   /** How long one call may take; null: what fits its kind. */
   timeoutSeconds: z.number().int().min(1).max(604_800).nullable().default(null),
   /** Calls before the run parks, where a later one may help. */

@@ -73,6 +73,7 @@ export interface HookActivity {
   readonly taskQueue: string;
   readonly type: string;
   readonly timeoutSeconds: number;
+  readonly heartbeatSeconds: number | null;
   readonly attempts: number;
 }
 

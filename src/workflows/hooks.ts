@@ -102,7 +102,7 @@ async function call(run: Run, plan: PlanSummary, halt: Halt, kind: HookKind): Pr
 async function callActivity(
   run: Run,
   document: HookCall,
-  { taskQueue, type, timeoutSeconds, attempts }: HookActivity,
+  { taskQueue, type, timeoutSeconds, heartbeatSeconds, attempts }: HookActivity,
   label: { readonly activityId: string; readonly summary: string },
 ): Promise<HookAnswer | undefined> {
   const theirs = await callTheirs(run, {
@@ -110,8 +110,7 @@ async function callActivity(
     type,
     ...label,
     input: document,
-    // Theirs may not beat: what ends one whose worker has died is the time that it may take.
-    timeouts: { callSeconds: timeoutSeconds, heartbeatSeconds: null, attempts },
+    timeouts: { callSeconds: timeoutSeconds, heartbeatSeconds, attempts },
     during: 'hook',
     failure: FailureType.HookFailed,
     goOn:

@@ -95,6 +95,24 @@ test('a command that hangs is ended with all that it has started, when its time 
   expect((await pidsOf()).filter(isAlive)).toEqual([]);
 });
 
+test('a worker that stops ends its command, and the next one calls it again with the same key', async () => {
+  const turn = await script(
+    'stopped',
+    'echo "$PG_UNWIND_IDEMPOTENCY_KEY $$" >> stopped.calls; [ "$(wc -l < stopped.calls)" -ge 2 ] || exec sleep 600',
+  );
+  const calls = async () =>
+    existsSync(path.join(parts.folder, 'stopped.calls')) ? (await said('stopped.calls')).trim().split('\n') : [];
+  const shop = await openParts(parts.folder, { atStop: { command: [turn] } });
+  const run = await shop.down();
+  await until(async () => (await calls()).length === 1, { describe: 'the command to run', within: 30_000 });
+  await shop.engine.restart();
+  expect(isAlive(Number((await calls())[0]?.split(' ')[1]))).toBe(false);
+  expect((await run.unaided()).outcome).toBe('completed');
+  const keys = (await calls()).map((line) => line.split(' ')[0]);
+  expect(keys).toHaveLength(2);
+  expect(new Set(keys).size).toBe(1);
+});
+
 test('what a command that has ended well leaves running is left alone', async () => {
   const start = await script('start', 'sleep 600 & echo $! > started.pid');
   const shop = await openParts(parts.folder, { after: { command: [start] } });

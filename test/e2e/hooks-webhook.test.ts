@@ -149,9 +149,10 @@ test.each([
       env,
     );
     const run = await shop.down();
-    const { parked } = await run.inState('needsOperator');
+    const { parked, warnings } = await run.inState('needsOperator');
     expect(parked).toMatchObject([{ during: 'hook', failure: 'HookFailed' }]);
     expect(parked[0]?.message).toContain(said);
+    expect(warnings.join(), 'it was said when the run was planned').toContain(said);
     const history = await run.history();
     for (const secret of Object.values(env)) expect(history).not.toContain(secret);
     expect(receiver.received).toEqual([]);

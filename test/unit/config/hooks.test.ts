@@ -50,7 +50,7 @@ test('whatever is wrong with hooks is said at once, and no secret is repeated', 
   const said = problemsOf(
     '{ before: { command: [], activity: { taskQueue: databases, type: x } }, atstop: { command: [a] }, ' +
       'atStop: { webhok: {}, attempts: 0 }, ' +
-      'after: { webhook: { url: "ftp://deploy.example", secret: whsec_c2VjcmV0 } } }',
+      'after: { webhook: { url: "ftp://deploy.example", secret: whsec_c2VjcmV0 }, timeoutSeconds: 301 } }',
   );
   const at = 'instances.acme.hooks';
   expect(said).toEqual(
@@ -63,6 +63,7 @@ test('whatever is wrong with hooks is said at once, and no secret is repeated', 
       expect.stringMatching(/atStop\.webhok: unknown key.*"webhook"/),
       expect.stringMatching(/atStop\.attempts: /),
       expect.stringMatching(/after\.webhook\.url: is not an http or https URL/),
+      expect.stringMatching(/after\.timeoutSeconds: a webhook is waited for 300 s at most/),
       expect.stringMatching(/after\.webhook\.secret: a secret does not belong in this file/),
     ]),
   );

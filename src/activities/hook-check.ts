@@ -1,0 +1,34 @@
+import { hookOf } from '../config/hooks.js';
+import type { Instance } from '../config/instances.js';
+import { resolveText } from '../config/secrets.js';
+import type { HookName } from '../contract/hooks.js';
+import { UnwindError } from '../contract/errors.js';
+import { signedHeaders } from './hook-signature.js';
+
+/**
+ * What would park the run at a hook, hours from now perhaps: a URL or a secret that this worker cannot have. A warning, because
+ * another worker may, and because there is time to set it.
+ */
+export async function hookWarnings(
+  instance: Instance,
+  hooks: readonly HookName[],
+  env: NodeJS.ProcessEnv,
+): Promise<readonly string[]> {
+  const warnings = await Promise.all(
+    hooks.map(async (name) => {
+      const { url, secret } = hookOf(instance, name)?.webhook ?? {};
+      const of = `${instance.name}, hooks.${name}`;
+      try {
+        if (url !== undefined) await resolveText(url, { of, what: 'URL', env });
+        if (secret !== undefined) signedHeaders('', '', await resolveText(secret, { of, what: 'secret', env }), 0);
+        return [];
+      } catch (error) {
+        if (error instanceof UnwindError) return [`${error.message} The run parks at hooks.${name} otherwise.`];
+        return [
+          `The secret of ${of} ${error instanceof Error ? error.message : 'cannot be used'}. The run parks there otherwise.`,
+        ];
+      }
+    }),
+  );
+  return warnings.flat();
+}
