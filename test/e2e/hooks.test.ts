@@ -1,6 +1,9 @@
 import { createHmac } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openReceiver } from '../support/receiver.js';
+import { repository } from '../support/shared.js';
 import { buildParts, openParts } from './hooks-shop.js';
 
 let parts: Awaited<ReturnType<typeof buildParts>>;
@@ -25,6 +28,12 @@ test('a webhook is called before the first step, at the stop and behind the last
   expect(report).toMatchObject({ outcome: 'completed', standsAt: 'v1.0.0', stepsDone: 2, decisions: [] });
 
   const calls = receiver.received.map(({ body }) => JSON.parse(body) as Record<string, unknown>);
+  const [, example = ''] =
+    /^```json\n([^]*?)^```$/m.exec(await readFile(path.join(repository, 'docs/in-turns.md'), 'utf8')) ?? [];
+  expect(
+    calls.map((call) => Object.keys(call)),
+    'as docs/in-turns.md shows it',
+  ).toEqual(calls.map(() => Object.keys(JSON.parse(example) as object)));
   const same = {
     version: 1,
     instance: shop.name,
