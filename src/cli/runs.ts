@@ -1,7 +1,5 @@
 import { setMaxListeners } from 'node:events';
 import {
-  isGrpcServiceError,
-  QueryNotRegisteredError,
   WorkflowExecutionAlreadyStartedError,
   WorkflowFailedError,
   WorkflowNotFoundError,
@@ -10,15 +8,13 @@ import {
   type WorkflowExecutionDescription,
   type WorkflowHandle,
 } from '@temporalio/client';
-import { ApplicationFailure, CancelledFailure, TerminatedFailure } from '@temporalio/common';
-import { UnwindError } from '../contract/errors.js';
-import { dataWorkflowIdOf, workflowIdOf, type WorkflowType } from '../contract/ids.js';
+import { workflowIdOf, type WorkflowType } from '../contract/ids.js';
 import type { DataInput, UnwindInput } from '../contract/input.js';
 import { QueryName, type StatusReport, type UnwindReport } from '../contract/messages.js';
 import { figuresIn, type FiguresByActivity } from './data-figures.js';
-import { CliFailure, CommandError, isFailureType, noWorker } from './failure.js';
+import { CliFailure, CommandError, noWorker } from './failure.js';
+import { endOf, meantRun, noRun, refusal, unansweredBecause, type Meant } from './run-failures.js';
 
-const GRPC = { unavailable: 14, deadlineExceeded: 4, failedPrecondition: 9, cancelled: 1 } as const;
 const QUERY_DEADLINE_MS = 3_000;
 const UPDATE_DEADLINE_MS = 60_000;
 const NEVER = new AbortController().signal;
@@ -56,32 +52,8 @@ export interface RunsDeps {
   readonly data?: string;
 }
 
-/** Which run is meant, in the words of a command line and of a message. */
-interface Meant {
-  readonly workflowId: string;
-  /** `acme-eu`, or `acme-eu data migration 7`. */
-  readonly words: string;
-  /** What stands behind the name of a command: `acme-eu`, or `acme-eu --data 7`. */
-  readonly operands: string;
-  /** The command that starts it. */
-  readonly start: string;
-}
-
 export function createRuns({ client, namespace, taskQueue, data }: RunsDeps): Runs {
-  const meant = (instance: string): Meant =>
-    data === undefined
-      ? {
-          workflowId: workflowIdOf(instance),
-          words: instance,
-          operands: instance,
-          start: `pg-unwind downgrade ${instance} --to <release>`,
-        }
-      : {
-          workflowId: dataWorkflowIdOf(instance, data),
-          words: `${instance} data migration ${data}`,
-          operands: `${instance} --data ${data}`,
-          start: `pg-unwind data run ${instance} ${data} --forward`,
-        };
+  const meant = (instance: string) => meantRun(instance, data);
   const handle = (instance: string) => client.workflow.getHandle(meant(instance).workflowId);
 
   async function start(type: WorkflowType, input: UnwindInput | DataInput) {
@@ -198,71 +170,6 @@ async function orNoRun<T>(run: Meant, namespace: string, ask: () => Promise<T>):
   } catch (error) {
     throw error instanceof WorkflowNotFoundError ? noRun(run, namespace, error) : error;
   }
-}
-
-function noRun({ words, workflowId, start }: Meant, namespace: string, cause: unknown): CommandError {
-  return new CommandError(
-    CliFailure.NoRun,
-    `Temporal's namespace "${namespace}" knows no open run of ${words} (${workflowId}). Nothing was done. Start one with "${start}".`,
-    { details: { workflowId, namespace }, cause },
-  );
-}
-
-function refusal(words: string, name: string, error: WorkflowUpdateFailedError): Error {
-  const cause = error.cause;
-  const said = cause?.message ?? error.message;
-  return new CommandError(CliFailure.UpdateRefused, `The run of ${words} did not accept "${name}": ${said}`, {
-    details: { update: name, type: cause instanceof ApplicationFailure ? (cause.type ?? null) : null },
-    cause: error,
-  });
-}
-
-/** Why a query has no answer for now; null when the error is about something else. */
-function unansweredBecause(error: unknown): string | null {
-  if (error instanceof QueryNotRegisteredError) return 'the run has not begun yet';
-  const grpc = grpcCodeIn(error);
-  if (grpc === GRPC.deadlineExceeded || grpc === GRPC.cancelled) return 'no worker answered in time';
-  if (grpc === GRPC.failedPrecondition) return 'no worker polls the task queue';
-  if (grpc === GRPC.unavailable) return 'the Temporal server cannot be reached';
-  return null;
-}
-
-/** The client wraps gRPC's errors in its own, some of them twice. */
-function grpcCodeIn(error: unknown): number | null {
-  for (
-    let current: unknown = error, depth = 0;
-    current instanceof Error && depth < 4;
-    current = current.cause, depth++
-  ) {
-    if (isGrpcServiceError(current)) return current.code;
-  }
-  return null;
-}
-
-/** A failed run, in the words of its own failure. */
-function endOf({ words, workflowId, operands }: Meant, error: WorkflowFailedError): Error {
-  const cause = error.cause;
-  if (cause instanceof ApplicationFailure && isFailureType(cause.type)) {
-    const details = cause.details?.[0];
-    return new UnwindError(cause.type, cause.message, { details: isRecord(details) ? details : {}, cause: error });
-  }
-  if (cause instanceof CancelledFailure || cause instanceof TerminatedFailure) {
-    const how = cause instanceof CancelledFailure ? 'was cancelled' : `was terminated (${cause.message})`;
-    return new CommandError(
-      CliFailure.RunStopped,
-      `The run of ${words} ${how}. The journal in the databases knows how far it came: ` +
-        `start it again to go on, or "pg-unwind check ${operands.split(' ')[0]}" to see whether they are clean.`,
-      { details: { workflowId }, cause: error },
-    );
-  }
-  return new CommandError(CliFailure.Unexpected, `The run of ${words} failed: ${cause?.message ?? error.message}`, {
-    details: { workflowId },
-    cause: error,
-  });
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /**
