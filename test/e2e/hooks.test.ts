@@ -98,3 +98,19 @@ test('a webhook is called before the first step, at the stop and behind the last
   expect(history).not.toContain(SECRET);
   expect(history).toContain('hook-atStop-v2.0.0');
 });
+
+test('the plan says beforehand where a run stops and what it calls there', async () => {
+  const shop = await openParts(parts.folder, {
+    before: { command: ['/bin/true'] },
+    atStop: { command: ['/bin/true'] },
+  });
+  const order = { instance: shop.name, to: 'v1.0.0', direction: 'down' } as const;
+  expect(await shop.engine.plan({ ...order, via: 'every-release' })).toMatchObject({
+    stops: [0],
+    hooks: { before: 'command', atStop: 'command' },
+  });
+  expect(await shop.engine.plan(order)).not.toHaveProperty('stops');
+  await expect(shop.engine.plan({ ...order, via: ['v9.0.0'] })).rejects.toThrow(
+    '"v9.0.0", which this way does not pass',
+  );
+});
