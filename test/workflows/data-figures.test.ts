@@ -61,6 +61,7 @@ test('the figures of a data migration are those of its last heartbeat, and outli
   expect(seen).toContainEqual({
     ...BEAT,
     doing: 'attempt 2 waits for its turn and for a worker (the last one ended: InstanceBusy)',
+    failed: 'another session holds the lock',
   });
   expect((await started.status()).data).toEqual([]);
 });
