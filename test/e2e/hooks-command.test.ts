@@ -95,6 +95,22 @@ test('a command that hangs is ended with all that it has started, when its time 
   expect((await pidsOf()).filter(isAlive)).toEqual([]);
 });
 
+test('a cancel of the workflow ends the command, and the run is recorded as cancelled', async () => {
+  const turn = await script('cancelled', 'echo $$ > cancelled.pid; exec sleep 600');
+  const shop = await openParts(parts.folder, { before: { command: [turn] } });
+  const run = await shop.down();
+  const pid = await until(
+    async () => existsSync(path.join(parts.folder, 'cancelled.pid')) && Number(await said('cancelled.pid')),
+    { describe: 'the command to run', within: 30_000 },
+  );
+  await run.handle.cancel();
+  await expect(run.report).rejects.toThrow();
+  expect(isAlive(pid)).toBe(false);
+  expect(await shop.database.query(`select state from pgunwind.run where instance = '${shop.name}'`)).toEqual([
+    { state: 'cancelled' },
+  ]);
+});
+
 test('a worker that stops ends its command, and the next one calls it again with the same key', async () => {
   const turn = await script(
     'stopped',
