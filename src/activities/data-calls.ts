@@ -30,7 +30,13 @@ export function createDataCalls({ instances, plans, log }: ActivityDeps): DataCa
       act: step.act,
       attempt: Context.current().info.attempt,
     };
-    return { opened, database, order, handler: step.handler, limits: limitsOf(opened.config.options.data) };
+    return {
+      opened,
+      database,
+      order,
+      handler: step.handler,
+      limits: limitsOf(opened.config.options.data, input.options),
+    };
   }
 
   return {

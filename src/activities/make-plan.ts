@@ -11,6 +11,7 @@ import type { InstanceDatabase } from '../step/database.js';
 import { rememberFingerprint } from '../step/release-fingerprint.js';
 import type { ActivityDeps } from './deps.js';
 import { hookWarnings } from './hook-check.js';
+import { lostBefore } from './turned-back.js';
 import { summarizePlan } from './plan-summary.js';
 import { storeRun } from './store-run.js';
 
@@ -45,6 +46,7 @@ export function createMakePlan({ instances, plans, searchAttributes, env }: Acti
       stops,
       hooks: hookKindsOf(instance.config),
       consentTo: input.consentTo ?? null,
+      lost: input.turnsBack === undefined ? [] : await lostBefore(instance, plans, input.turnsBack),
     });
     const called = HOOKS.filter((name) => name !== 'atStop' || stops.length > 0);
     return { ...summary, warnings: [...(await hookWarnings(instance.config, called, env)), ...summary.warnings] };

@@ -20,9 +20,12 @@ export async function summarizePlan(
     stops = [],
     hooks = {},
     consentTo = null,
+    lost = [],
   }: Pick<PlanSummary, 'run' | 'resumed' | 'searchAttributes' | 'stops' | 'hooks'> & {
     /** The plan that the input consents to: nobody is asked then, and nothing counted. */
     consentTo?: string | null;
+    /** What a run that is being taken back has destroyed, for people. */
+    lost?: readonly string[];
   },
 ): Promise<PlanSummary> {
   const own = instance.databases.filter(({ name }) => plan.databases.includes(name));
@@ -77,6 +80,7 @@ export async function summarizePlan(
     ...(asks ? { losses: await countLosses(instance, plan, run) } : {}),
     approved,
     warnings: [
+      ...lost,
       ...ownSurveys.flatMap((survey) => survey.warnings),
       ...plan.warnings.map((warning) => warning.text),
     ].slice(0, 20),

@@ -5,6 +5,7 @@ import { FailureType, UnwindError } from '../contract/errors.js';
 import { leaveData } from '../data/leave-data.js';
 import { runData } from '../data/run-data.js';
 import type { DataOptions } from '../config/schema.js';
+import type { RunOptionsGiven } from '../contract/run-options.js';
 import type { DataLimits } from '../data/order.js';
 import type { ActivityDeps } from './deps.js';
 import { createDataMetrics } from './metrics.js';
@@ -34,7 +35,7 @@ export function createRunDataMigration({ instances, plans, log }: ActivityDeps):
         },
         pause: (ms: number) => pause(ms, undefined, { signal }),
         signal,
-        limits: limitsOf(opened.config.options.data),
+        limits: limitsOf(opened.config.options.data, input.options),
         metrics: createDataMetrics(context, { instance, database: database.name, id, act: step.act }),
       };
       const isLeft = step.act === 'leave' || step.act === 'lose';
@@ -54,7 +55,10 @@ export function createRunDataMigration({ instances, plans, log }: ActivityDeps):
   };
 }
 
-export function limitsOf({ batchTargetMs, firstBatchRows, mostBatchRows, ...same }: DataOptions): Partial<DataLimits> {
+/** @param given what the run was told, in place of the instance's. */
+export function limitsOf(options: DataOptions, given: RunOptionsGiven['data'] = {}): Partial<DataLimits> {
+  const told = given as Partial<DataOptions>; // as: it came as JSON, which has no undefined
+  const { batchTargetMs, firstBatchRows, mostBatchRows, ...same } = { ...options, ...told };
   // A first batch that is larger than any later one may be would be the one that hurts.
   return {
     ...same,

@@ -14,6 +14,7 @@ const STATE_WORDS: Readonly<Record<RunState, string>> = {
   atStop: 'waits for the application',
   waiting: 'waits for sessions of others to end',
   verifying: 'verifying',
+  turningBack: 'turns back',
   completed: 'completed',
   aborted: 'aborted',
   cancelled: 'cancelled',

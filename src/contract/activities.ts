@@ -5,6 +5,7 @@ import type { AnswerHookInput, HookAnswered, HookCall, HookKinds } from './hooks
 import type { Via } from './input.js';
 import type { LossSummary, RestorePoint } from './losses.js';
 import type { Direction, PlanId } from './plan.js';
+import type { RunOptionsGiven } from './run-options.js';
 import type { Execution } from './script.js';
 import type { Writer, WritersPolicy } from './writers.js';
 
@@ -29,6 +30,8 @@ export interface MakePlanInput {
   readonly via?: Via;
   /** The plan that the input consents to: where it is this one, nobody will be asked, and nothing is counted. */
   readonly consentTo?: PlanId | null;
+  /** The run of the journal whose way is taken back. */
+  readonly turnsBack?: string;
   /** uuid for a new run; an open run of the same owner, direction and target goes on under its own id instead. */
   readonly run: string;
 }
@@ -250,6 +253,8 @@ export interface RunDataMigrationInput {
   readonly database: DatabaseName;
   readonly id: DataMigrationId;
   readonly token: string;
+  /** In place of the instance's, for this run. */
+  readonly options?: RunOptionsGiven['data'];
 }
 
 export interface DataOutcome {

@@ -24,6 +24,8 @@ export const unwindInputSchema = z.strictObject({
   blockers: z.enum(BLOCKER_POLICIES).optional(),
   /** Releases on the way at which the run waits for `continue`, so that the application can follow. */
   via: z.union([z.enum(['every-release', 'every-minor']), z.array(name).min(1).max(500)]).optional(),
+  /** The run (of the journal) that this one takes back: written by the update `turnBack`. */
+  turnsBack: z.uuid().optional(),
   /** Who starts the run, for the journal. */
   by: name.optional(),
 });

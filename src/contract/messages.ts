@@ -4,6 +4,7 @@ import type { DirtyReason } from './dirty.js';
 import type { HookKind, HookName } from './hooks.js';
 import type { LossSummary, RestorePoint } from './losses.js';
 import type { Direction, PlanId } from './plan.js';
+import type { RunOptionsGiven } from './run-options.js';
 import type { Writer } from './writers.js';
 
 /** Names of the messages of an instance's workflow; the definitions with their handlers are in src/workflows. */
@@ -15,6 +16,8 @@ export const UpdateName = {
   resume: 'resume',
   continue: 'continue',
   abort: 'abort',
+  turnBack: 'turnBack',
+  setOptions: 'setOptions',
 } as const;
 
 /**
@@ -26,6 +29,7 @@ export const UpdateName = {
  * - `waiting`: for sessions of others to end, before a leg begins (`options.writers`).
  * - `atStop`: at a release that `via` names, or at a hook before the first or behind the last step: calls it, or waits for `continue`.
  * - `verifying`: a leg's release is being recorded and verified.
+ * - `turningBack`: what runs ends, then the instance goes back to where the run began.
  * - `completed`, `aborted`, `cancelled`: the end.
  */
 export type RunState =
@@ -37,6 +41,7 @@ export type RunState =
   | 'atStop'
   | 'waiting'
   | 'verifying'
+  | 'turningBack'
   | 'completed'
   | 'aborted'
   | 'cancelled';
@@ -120,6 +125,8 @@ export interface StatusReport {
   readonly losses?: LossSummary;
   /** Where a point-in-time restore has to go; left out as long as nothing is destroyed. */
   readonly restorePoints?: Readonly<Record<DatabaseName, RestorePoint>>;
+  /** What `setOptions` has changed; left out where nothing was. */
+  readonly options?: RunOptionsGiven;
   readonly waitingFor: string | null;
   readonly parked: readonly Parked[];
   readonly decisions: readonly Decision[];
@@ -160,6 +167,18 @@ export interface ContinueInput {
 }
 
 export interface AbortInput {
+  /** `boundary`: when all databases stand at the next release; left out: `now`, as soon as what runs has ended. */
+  readonly at?: 'now' | 'boundary';
+  readonly by?: string;
+  readonly why?: string;
+}
+
+export interface TurnBackInput {
+  readonly by?: string;
+  readonly why?: string;
+}
+
+export interface SetOptionsInput extends RunOptionsGiven {
   readonly by?: string;
   readonly why?: string;
 }

@@ -182,3 +182,11 @@ select exists (select from pgunwind.decision d where d.run = $1 and d.plan = $2 
 export async function isApproved(client: pg.ClientBase, run: string, plan: PlanId): Promise<boolean> {
   return (await client.query<{ approved: boolean }>(IS_APPROVED, [run, plan])).rows[0]?.approved === true;
 }
+
+const PLAN_OF_RUN = `-- pg-unwind runs.plan-of-run
+select r.plan from pgunwind.run r where r.run = $1`;
+
+/** Null: this journal has no such run. */
+export async function planOfRun(client: pg.ClientBase, run: string): Promise<PlanId | null> {
+  return (await client.query<{ plan: PlanId }>(PLAN_OF_RUN, [run])).rows[0]?.plan ?? null;
+}

@@ -4,6 +4,7 @@ import type { DatabaseName } from '../contract/catalog.js';
 import { FailureType, UnwindError } from '../contract/errors.js';
 import type { HookAnswer } from '../contract/hooks.js';
 import type { Decision, Parked } from '../contract/messages.js';
+import type { RunOptionsGiven } from '../contract/run-options.js';
 
 /** What a run hands to its own next part when its history grows long. The plan's steps are not in it: the journal has them. */
 export interface Carried {
@@ -20,6 +21,8 @@ export interface Carried {
   readonly timelines: Readonly<Record<DatabaseName, number>>;
   /** Left out where nobody has paused it, or no stop was passed and no hook called. */
   readonly paused?: Decision;
+  readonly abortAtBoundary?: true;
+  readonly options?: RunOptionsGiven;
   readonly answered?: Readonly<Record<string, HookAnswer>>;
   /** Calls of a data migration's handler that moved nothing, by database; left out where there were none. */
   readonly unmoved?: Readonly<Record<DatabaseName, number>>;

@@ -74,6 +74,7 @@ async function move(
     database,
     id,
     token: progress.tokens.get(database) ?? '',
+    ...(progress.options.data === undefined ? {} : { options: progress.options.data }),
   };
   const label = { activityId: dataActivityId(database, id, act), summary: dataSummary(database, id, act, description) };
   const outcome: Partial<DataOutcome> | 'paused' | 'stopped' | null = await unlessPaused(run, () =>

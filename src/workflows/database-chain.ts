@@ -1,3 +1,4 @@
+import type { BlockerPolicy } from '../contract/blockers.js';
 import type { CheckVerdict, StepOutcome, StepRef } from '../contract/activities.js';
 import type { DatabaseName } from '../contract/catalog.js';
 import { FailureType } from '../contract/errors.js';
@@ -6,7 +7,7 @@ import type { PlanId } from '../contract/plan.js';
 import { during, settledByHand, Stuck } from './failures.js';
 import { untilResumed } from './holding.js';
 import { untilDone } from './parking.js';
-import { noteCheck, warn } from './progress.js';
+import { noteCheck, type Progress, warn } from './progress.js';
 import { isStopping, type Run, unlessAborted } from './run.js';
 
 /**
@@ -162,7 +163,7 @@ async function applyStep(
         migration: step.migration,
         direction,
         token: progress.tokens.get(database) ?? '',
-        ...(progress.input.blockers === undefined ? {} : { blockers: progress.input.blockers }),
+        ...blockersOf(progress),
       },
     ),
   );
@@ -170,6 +171,11 @@ async function applyStep(
     throw settledByHand('step', 'completed, with a result that is not one of ours,');
   }
   return outcome as StepOutcome; // as: no worker of ours sends half of one
+}
+
+function blockersOf({ input, options }: Progress): { blockers?: BlockerPolicy } {
+  const blockers = options.blockers ?? input.blockers;
+  return blockers === undefined ? {} : { blockers };
 }
 
 function noteOutcome({ progress }: Run, database: DatabaseName, step: StepRef, outcome: StepOutcome): void {

@@ -1,7 +1,13 @@
 import type { PlanSummary } from '../contract/activities.js';
 import type { Decision } from '../contract/messages.js';
 import { ownDatabases } from './progress.js';
+import { now } from './progress.js';
 import { bestEffort, type Run, unlessAborted } from './run.js';
+
+/** What an operator has said, as it is kept. */
+export function decide(kind: string, input: { by?: string; why?: string } | null | undefined): Decision {
+  return { kind, by: input?.by ?? null, why: input?.why ?? null, at: now() };
+}
 
 /**
  * Consent is in the journal before it counts: what is destroyed after it must be answerable to somebody.

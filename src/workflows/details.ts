@@ -92,7 +92,10 @@ function nextCommands(progress: Progress): string[] {
   if (state === 'paused') commands.push(update(progress, UpdateName.resume, {}));
   if (state === 'atStop') commands.push(update(progress, UpdateName.continue, {}));
   const over = state === 'completed' || state === 'aborted' || state === 'cancelled';
-  if (!over && !progress.aborting && !progress.ending) commands.push(update(progress, UpdateName.abort, {}));
+  if (!over && !progress.aborting && !progress.ending) {
+    commands.push(update(progress, UpdateName.abort, {}));
+    if (state === 'needsOperator' && progress.plan?.from) commands.push(update(progress, UpdateName.turnBack, {}));
+  }
   if (commands.length === 0) return [];
   return [...(state === 'awaitingApproval' ? lossParts(progress) : []), fenced(commands)];
 }

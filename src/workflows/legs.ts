@@ -18,6 +18,7 @@ import { readWhenAlone } from './writers.js';
 export async function unwindLegs(run: Run, plan: PlanSummary): Promise<boolean> {
   const { progress } = run;
   for (let index = progress.verified; index < progress.legs.length; index++) {
+    if (progress.abortAtBoundary && !isBegun(progress.legs[index])) progress.aborting = true;
     if (isStopping(run)) return false;
     if (index > 0 && !(await passStop(run, plan, index - 1))) return false;
     if (progress.paused && !(await untilResumed(run, plan.databases))) return false;
@@ -46,6 +47,10 @@ export async function unwindLegs(run: Run, plan: PlanSummary): Promise<boolean> 
     progress.phase = 'running';
   }
   return true;
+}
+
+function isBegun(leg: LegProgress | undefined): boolean {
+  return leg !== undefined && (leg.closed || sum(leg.done) + sum(leg.dataDone ?? {}) > 0);
 }
 
 /** The one check that belongs to no step: after the last. False: the run stops. */

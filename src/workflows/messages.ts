@@ -1,9 +1,7 @@
 import { defineQuery, defineUpdate, isCancellation, setHandler } from '@temporalio/workflow';
 import {
-  type AbortInput,
   type ApproveInput,
   type ContinueInput,
-  type Decision,
   type PauseInput,
   QueryName,
   type ResumeInput,
@@ -14,19 +12,12 @@ import {
 import { hookKey } from '../contract/hooks.js';
 import { FailureType } from '../contract/errors.js';
 import type { LossSummary } from '../contract/losses.js';
-import { recordConsent, recordDecision } from './decisions.js';
+import { acceptControl } from './control.js';
+import { decide, recordConsent, recordDecision } from './decisions.js';
 import { during, Stuck } from './failures.js';
 import { yieldWaiting } from './holding.js';
-import { keyOfHalt, now } from './progress.js';
-import {
-  refuse,
-  refuseAbort,
-  refuseApprove,
-  refuseContinue,
-  refusePause,
-  refuseResume,
-  refuseRetryStep,
-} from './refusals.js';
+import { keyOfHalt } from './progress.js';
+import { refuse, refuseApprove, refuseContinue, refusePause, refuseResume, refuseRetryStep } from './refusals.js';
 import type { Run } from './run.js';
 import { statusOf } from './status.js';
 
@@ -37,14 +28,11 @@ export const retryStepUpdate = defineUpdate<StatusReport, [RetryStepInput | unde
 export const pauseUpdate = defineUpdate<StatusReport, [PauseInput | undefined]>(UpdateName.pause);
 export const resumeUpdate = defineUpdate<StatusReport, [ResumeInput | undefined]>(UpdateName.resume);
 export const continueUpdate = defineUpdate<StatusReport, [ContinueInput | undefined]>(UpdateName.continue);
-export const abortUpdate = defineUpdate<StatusReport, [AbortInput | undefined]>(UpdateName.abort);
 
 /** Before anything is awaited: an update may come with the very first task. */
 export function acceptMessages(run: Run): void {
   const { progress } = run;
-  const decide = (kind: string, input: { by?: string; why?: string } | null | undefined): Decision => {
-    return { kind, by: input?.by ?? null, why: input?.why ?? null, at: now() };
-  };
+  acceptControl(run);
 
   setHandler(statusQuery, () => statusOf(progress), { description: 'Where the run is and what it waits for.' });
 
@@ -141,22 +129,6 @@ export function acceptMessages(run: Run): void {
       description:
         'Leave the release at which the run stands still: the application has followed, whatever a hook says.',
       validator: (input) => refuseContinue(progress, input),
-    },
-  );
-
-  setHandler(
-    abortUpdate,
-    async (input) => {
-      progress.aborting = true;
-      progress.parked.clear();
-      run.interruptible.forEach((scope) => scope.cancel());
-      run.show();
-      await recordDecision(run, decide(UpdateName.abort, input), {});
-      return statusOf(progress);
-    },
-    {
-      description: 'End the run where it stands, when the running steps have ended. Nothing is undone.',
-      validator: (input) => refuseAbort(progress, input),
     },
   );
 }

@@ -27,6 +27,7 @@ export async function makePlan(run: Run): Promise<PlanSummary | undefined> {
     owner,
     run: progress.run,
     ...(input.via === undefined ? {} : { via: input.via }),
+    ...(input.turnsBack === undefined ? {} : { turnsBack: input.turnsBack }),
     ...(input.acceptDataLoss === undefined ? {} : { consentTo: input.acceptDataLoss }),
   };
   const isFatal = (failure: string) => FATAL.has(failure as FailureType);
@@ -72,7 +73,7 @@ async function adopted(
   });
   if (!plan) return undefined;
   adoptPlan(progress, plan);
-  run.proxies = createProxies(plan.options);
+  run.proxies = createProxies(plan.options, progress.options);
   run.show();
   return plan;
 }

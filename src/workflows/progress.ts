@@ -14,6 +14,7 @@ import type { DataInput, UnwindInput } from '../contract/input.js';
 import type { DatabaseProgress, Decision, Parked, RunState } from '../contract/messages.js';
 import type { RestorePoint } from '../contract/losses.js';
 import type { Direction } from '../contract/plan.js';
+import type { RunOptionsGiven } from '../contract/run-options.js';
 import type { Writer } from '../contract/writers.js';
 import type { Carried } from './carried.js';
 
@@ -65,6 +66,12 @@ export interface Progress {
   /** Until the first claim has succeeded: later ones must not take from whoever took over from us. */
   takeOver: boolean;
   aborting: boolean;
+  /** An abort that waits for the next release boundary. */
+  abortAtBoundary: boolean;
+  /** The instance goes back to where this run began, once what runs has ended. */
+  turningBack: Decision | null;
+  /** In place of the instance's options. */
+  options: RunOptionsGiven;
   /** Asked for by an operator, until `resume`. */
   paused: Decision | null;
   /** Sessions of others that the next leg waits for. */
@@ -130,6 +137,9 @@ export function startProgress(
     approved: carried?.approved ?? false,
     takeOver: carried?.takeOver ?? input.takeOver ?? false,
     aborting: false,
+    abortAtBoundary: carried?.abortAtBoundary ?? false,
+    turningBack: null,
+    options: carried?.options ?? {},
     paused: carried?.paused ?? null,
     writers: [],
     halt: null,
@@ -197,6 +207,8 @@ export function carriedOf(progress: Progress, plan: PlanSummary): Carried {
     parked: [...progress.parked.values()],
     timelines: Object.fromEntries(progress.timelines),
     ...(progress.paused ? { paused: progress.paused } : {}),
+    ...(progress.abortAtBoundary ? { abortAtBoundary: true as const } : {}),
+    ...(Object.keys(progress.options).length > 0 ? { options: progress.options } : {}),
     ...(progress.answered.size > 0 ? { answered: Object.fromEntries(progress.answered) } : {}),
     ...(progress.unmoved.size > 0 ? { unmoved: Object.fromEntries(progress.unmoved) } : {}),
     decisions: progress.decisions,
@@ -207,6 +219,7 @@ export function carriedOf(progress: Progress, plan: PlanSummary): Carried {
 
 export function stateOf(progress: Progress): RunState {
   const over = progress.phase === 'completed' || progress.phase === 'aborted' || progress.phase === 'cancelled';
+  if (progress.turningBack && progress.phase !== 'cancelled') return 'turningBack';
   if (over) return progress.phase;
   if (progress.parked.size > 0) return 'needsOperator';
   return progress.paused && !progress.aborting ? 'paused' : progress.phase;

@@ -1,5 +1,6 @@
 import { type ActivityOptions, proxyActivities } from '@temporalio/workflow';
 import type { Activities, RunOptions } from '../contract/activities.js';
+import type { RunOptionsGiven } from '../contract/run-options.js';
 
 /** Until the plan is read, the instance's settings are not known: these are the defaults of `config/schema.ts`. */
 const BEFORE_THE_PLAN: RunOptions = { stepTimeoutSeconds: 21_600, heartbeatTimeoutSeconds: 10, maximumAttempts: null };
@@ -8,19 +9,22 @@ const BEFORE_THE_PLAN: RunOptions = { stepTimeoutSeconds: 21_600, heartbeatTimeo
  * Workflows reach activities through these and nothing else: one proxy per kind of work, each timeout with its reason. None of
  * these numbers is a command: they may change while runs live.
  */
-export function createProxies(options: RunOptions = BEFORE_THE_PLAN) {
+export function createProxies(planned: RunOptions = BEFORE_THE_PLAN, given: RunOptionsGiven = {}) {
+  const { stepTimeoutSeconds = planned.stepTimeoutSeconds, heartbeatTimeoutSeconds = planned.heartbeatTimeoutSeconds } =
+    given;
+  const maximumAttempts = given.maximumAttempts === undefined ? planned.maximumAttempts : given.maximumAttempts;
   // Failures that a later attempt can cure are retried without an end date: at three in the morning a database that comes back
   // after an hour should find its run waiting. The activities mark all others as non-retryable, so those are tried once.
   const retry = {
     initialInterval: '250ms', // of a step whose worker died, this is time in which nothing happens
     backoffCoefficient: 2,
     maximumInterval: '30s', // a database that is away for an hour is asked 120 times, not ten thousand
-    ...(options.maximumAttempts === null ? {} : { maximumAttempts: options.maximumAttempts }),
+    ...(maximumAttempts === null ? {} : { maximumAttempts }),
   } as const;
   const shared = {
     // How soon a dead worker is noticed, whatever it was doing; activities/heartbeat.ts beats for all. Without it the time is
     // startToClose: five minutes for a worker that died while it verified.
-    heartbeatTimeout: `${options.heartbeatTimeoutSeconds}s`,
+    heartbeatTimeout: `${heartbeatTimeoutSeconds}s`,
     // The documented default of 1.24, which in truth sends TRY_CANCEL: the workflow must learn how a step really ended.
     cancellationType: 'WAIT_CANCELLATION_COMPLETED',
     retry,
@@ -44,7 +48,7 @@ export function createProxies(options: RunOptions = BEFORE_THE_PLAN) {
   });
   const stepping = proxyActivities<Activities>({
     ...shared,
-    startToCloseTimeout: `${options.stepTimeoutSeconds}s`, // the longest honest DDL of this instance
+    startToCloseTimeout: `${stepTimeoutSeconds}s`, // the longest honest DDL of this instance
     // A step that ran out of its time would do so again, holding its locks all the while: a person decides. All else that is
     // retryable was rolled back: it costs the server as much as the first time, so the back-off may grow to the full 30 s.
     retry: { ...retry, nonRetryableErrorTypes: ['TemporalTimeout:StartToClose'] },

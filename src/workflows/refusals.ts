@@ -2,11 +2,14 @@ import { ApplicationFailure } from '@temporalio/workflow';
 import { z } from 'zod';
 import { FailureType } from '../contract/errors.js';
 import { UpdateName } from '../contract/messages.js';
+import { runOptionsSchema } from '../contract/run-options.js';
 import { isHalted, type Progress, stateOf } from './progress.js';
 
 const who = { by: z.string().max(200).optional(), why: z.string().max(2000).optional() };
 const approveSchema = z.strictObject({ plan: z.string(), ...who });
 const retryStepSchema = z.strictObject({ database: z.string().optional(), ...who });
+const abortSchema = z.strictObject({ at: z.enum(['now', 'boundary']).optional(), ...who });
+const setOptionsSchema = runOptionsSchema.extend(who);
 const whoSchema = z.strictObject(who);
 const continueSchema = z.strictObject({ release: z.string().optional(), ...who });
 
@@ -50,10 +53,41 @@ export function refuseRetryStep(progress: Progress, input: unknown): void {
 }
 
 export function refuseAbort(progress: Progress, input: unknown): void {
-  parse(whoSchema, input ?? {}, UpdateName.abort, WHO_EXAMPLE);
+  const { at } = parse(abortSchema, input ?? {}, UpdateName.abort, '{} or {"at":"boundary"}');
   const over = progress.phase === 'completed' || progress.phase === 'aborted' || progress.phase === 'cancelled';
   if (over || (progress.ending && progress.parked.size === 0)) refuse('The run has already ended.');
   if (progress.aborting) refuse('The run is already being aborted; it ends when the running steps have ended.');
+  if (at === 'boundary' && progress.abortAtBoundary) {
+    refuse(
+      'The run ends at the next release boundary already. "abort" without "at" ends it sooner, between two releases perhaps.',
+    );
+  }
+}
+
+export function refuseTurnBack(progress: Progress, input: unknown): void {
+  parse(whoSchema, input ?? {}, UpdateName.turnBack, WHO_EXAMPLE);
+  refuseWhenOver(progress);
+  const { plan, asked } = progress;
+  if (asked !== undefined && asked !== null) {
+    refuse('This run moves one data migration: abort it, and run that in the other direction. Nothing was done.');
+  }
+  if (!plan) refuse('There is no plan yet, and nothing was changed: send "abort" instead.');
+  if (plan.from === null) {
+    refuse(
+      'This run began between two releases, so there is no release to go back to. Nothing was done. Send "abort", then start a run to the ' +
+        'release that you want.',
+    );
+  }
+}
+
+export function refuseSetOptions(progress: Progress, input: unknown): void {
+  const example = '{"blockers":"terminateIdle"} or {"data":{"mostBatchRows":1000}}';
+  const { by: _by, why: _why, ...given } = parse(setOptionsSchema, input ?? {}, UpdateName.setOptions, example);
+  refuseWhenOver(progress);
+  if (Object.keys(given).length > 0) return;
+  refuse(
+    `"${UpdateName.setOptions}" takes ${example}, optionally with "by" and "why": it was given no option. Nothing was done.`,
+  );
 }
 
 export function refusePause(progress: Progress, input: unknown): void {

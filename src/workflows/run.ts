@@ -20,7 +20,7 @@ export interface Run {
 export function createRun(progress: Progress): Run {
   return {
     progress,
-    proxies: createProxies(progress.plan?.options),
+    proxies: createProxies(progress.plan?.options, progress.options),
     show: createShow(progress),
     interruptible: new Set(),
     movable: new Set(),

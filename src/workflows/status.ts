@@ -47,6 +47,7 @@ export function statusOf(progress: Progress): StatusReport {
     ...hookOf(progress),
     ...(progress.phase === 'awaitingApproval' && !progress.approved && plan?.losses ? { losses: plan.losses } : {}),
     ...(progress.restorePoints === null ? {} : { restorePoints: progress.restorePoints }),
+    ...(Object.keys(progress.options).length === 0 ? {} : { options: progress.options }),
     waitingFor: waitingFor(progress),
     parked: [...progress.parked.values()],
     decisions: progress.decisions,
@@ -69,6 +70,7 @@ function figuresOf(progress: Progress, database: string, step: DataStepRef): { f
 function waitingFor(progress: Progress): string | null {
   const { plan } = progress;
   const state = stateOf(progress);
+  if (progress.turningBack) return `what runs to end; then the instance goes back to ${plan?.from ?? 'where it was'}`;
   if (progress.aborting && progress.phase !== 'aborted') {
     return 'the steps that are running to end; then the run ends as aborted (a cancel of the workflow interrupts them)';
   }
@@ -99,6 +101,7 @@ function waitingFor(progress: Progress): string | null {
     );
   }
   if (progress.waiting.size > 0) return [...progress.waiting.values()].join('; ');
+  if (progress.abortAtBoundary) return 'the next release boundary: the run ends there, as aborted';
   return null;
 }
 

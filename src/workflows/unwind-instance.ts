@@ -3,6 +3,7 @@ import type { UnwindReport } from '../contract/messages.js';
 import type { Direction } from '../contract/plan.js';
 import { type Carried, parseCarried } from './carried.js';
 import { claimAll, conclude } from './conclude.js';
+import { turnBack } from './control.js';
 import { complete, endAborted, endAlreadyThere } from './ending.js';
 import { asWorkflowFailure } from './failures.js';
 import { passAfter, passBefore } from './hooks.js';
@@ -25,7 +26,8 @@ export async function upgrade(input: unknown, carried?: unknown): Promise<Unwind
 async function unwindInstance(direction: Direction, input: unknown, carried: unknown): Promise<UnwindReport> {
   try {
     const run = setUp(direction, parseUnwindInput(input), parseCarried(carried));
-    return await conclude(run, run.progress.input, () => carryOut(run));
+    const report = await conclude(run, run.progress.input, () => carryOut(run));
+    return run.progress.turningBack && report.outcome === 'aborted' ? await turnBack(run) : report;
   } catch (error) {
     throw asWorkflowFailure(error); // a cancellation stays what it is
   }

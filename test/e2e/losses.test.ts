@@ -11,16 +11,18 @@ import { inFolder, migration, write } from '../unit/catalog/sources.js';
 
 // From v3.0.0, whose jobs are lost on the way to v1.0.0, in the second leg.
 
-const FIRST = migration('1_first', [], { up: 'create table kept (id int)', down: 'drop table kept' });
+const ROOT = migration('0_root', [], { up: 'create table root (id int)', down: 'drop table root' });
+const FIRST = migration('1_first', [0], { up: 'create table kept (id int)', down: 'drop table kept' });
 const SECOND = migration('2_jobs', [1], {
   up: `create table jobs (id int primary key); insert into jobs select generate_series(1, 1000);`,
   down: 'drop table jobs',
 });
 const THIRD = migration('3_view', [2], { up: 'create view v as select 1 as one', down: 'drop view v' });
 const RELEASES = {
-  'v1.0.0': inFolder('frontend', FIRST),
-  'v2.0.0': inFolder('frontend', FIRST, SECOND),
-  'v3.0.0': inFolder('frontend', FIRST, SECOND, THIRD),
+  'v0.9.0': inFolder('frontend', ROOT),
+  'v1.0.0': inFolder('frontend', ROOT, FIRST),
+  'v2.0.0': inFolder('frontend', ROOT, FIRST, SECOND),
+  'v3.0.0': inFolder('frontend', ROOT, FIRST, SECOND, THIRD),
 };
 
 let folder: string;
@@ -109,4 +111,27 @@ test('a role that may name a restore point does so', async () => {
   const run = await engine.start('downgrade', { instance: name, to: 'v1.0.0', acceptDataLoss: plan.id });
   const { restorePoints, run: id } = await run.unaided();
   expect(restorePoints?.['frontend']?.name).toBe(`pg-unwind ${id}`);
+});
+
+test('a run that is turned back stands where it began, under the same id, and names what does not come back', async () => {
+  const { name, database, engine } = await openShop();
+  const { plan } = await engine.plan({ instance: name, to: 'v0.9.0', direction: 'down' });
+  const input = { instance: name, to: 'v0.9.0', acceptDataLoss: plan.id, via: ['v1.0.0'] };
+  const run = await engine.start('downgrade', input);
+  await run.inState('atStop');
+  expect(await database.query(`select to_regclass('jobs') as jobs`)).toEqual([{ jobs: null }]);
+  expect((await run.update('turnBack', { by: 'ann', why: 'v1.0.0 is worse' })).state).toBe('turningBack');
+  const report = await run.unaided();
+  expect(report).toMatchObject({ direction: 'up', outcome: 'completed', standsAt: 'v3.0.0' });
+  expect(report.warnings).toContainEqual(
+    expect.stringMatching(/^frontend 2 jobs: what it destroyed does not come back/),
+  );
+  expect(await database.query(`select kind, decided_by, why from pgunwind.decision where kind = 'turnBack'`)).toEqual([
+    { kind: 'turnBack', decided_by: 'ann', why: 'v1.0.0 is worse' },
+  ]);
+  expect(await database.query(`select direction, state from pgunwind.run order by planned_at`)).toEqual([
+    { direction: 'up', state: 'completed' },
+    { direction: 'down', state: 'aborted' },
+    { direction: 'up', state: 'completed' },
+  ]);
 });

@@ -45,6 +45,7 @@ test('there is a saved history of every shape that a run can take', () => {
       'second-attempt',
       'stale-then-claimed',
       'stop-on-the-way',
+      'turned-back',
       'three-databases',
       'waited-for-writers',
       'went-back',

@@ -109,7 +109,7 @@ describe('commands in the documents', () => {
 
   test('every command named in running text exists, and the README names all of them', () => {
     const named = DOCUMENTS.flatMap((file) =>
-      [...read(file).matchAll(/`pg-unwind ([a-z]+)(?: ([a-z]+))?/g)].map(([, first = '', second = '']) => ({
+      [...read(file).matchAll(/`pg-unwind ([a-z]+(?:-[a-z]+)*)(?: ([a-z]+))?/g)].map(([, first = '', second = '']) => ({
         file,
         first,
         both: `${first} ${second}`,
@@ -161,7 +161,7 @@ describe('commands in the documents', () => {
       expect(Object.values(UpdateName)).toContain(options.get('--name'));
       expect(
         Object.keys((input ?? {}) as object).filter(
-          (key) => !['plan', 'release', 'database', 'by', 'why'].includes(key),
+          (key) => !['plan', 'release', 'database', 'at', 'blockers', 'by', 'why'].includes(key),
         ),
       ).toEqual([]);
     }

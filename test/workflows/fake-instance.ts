@@ -6,6 +6,7 @@ import type {
   DataPlace,
   DataStepRef,
   LegRef,
+  MakePlanInput,
   PlanSummary,
   RecordDecisionInput,
   StepRef,
@@ -48,6 +49,9 @@ export class FakeInstance {
   readonly timelinesSeen: (number | null)[] = [];
   /** What each step was told about sessions in its way; undefined: what the instance says. */
   readonly policies: (BlockerPolicy | undefined)[] = [];
+  /** What each attempt at a data migration was told about its batches. */
+  readonly dataOptions: unknown[] = [];
+  readonly planned: MakePlanInput[] = [];
   /** What each call of a hook was given. */
   readonly hookCalls: HookCall[] = [];
   /** By idempotency key, as the journal would know it. */
@@ -127,8 +131,9 @@ export class FakeInstance {
   }
 
   readonly activities: Activities = {
-    makePlan: (input) =>
-      this.#call('makePlan', input.instance, async () => ({
+    makePlan: (input) => {
+      this.planned.push(input);
+      return this.#call('makePlan', input.instance, async () => ({
         plan: PLAN,
         run: input.run,
         resumed: this.done.size > 0,
@@ -159,7 +164,8 @@ export class FakeInstance {
         searchAttributes: true,
         options: { stepTimeoutSeconds: 60, heartbeatTimeoutSeconds: 30, maximumAttempts: null },
         ...this.summary,
-      })),
+      }));
+    },
 
     makeDataPlan: (input) =>
       this.#call('makeDataPlan', `${input.id} ${input.direction}`, async () => {
@@ -280,8 +286,9 @@ export class FakeInstance {
         };
       }),
 
-    runDataMigration: (input) =>
-      this.#call('runDataMigration', `${input.database} ${input.leg} ${input.id}`, async () => {
+    runDataMigration: (input) => {
+      this.dataOptions.push(input.options);
+      return this.#call('runDataMigration', `${input.database} ${input.leg} ${input.id}`, async () => {
         const { activityId, attempt } = Context.current().info;
         if (input.token !== this.tokens.get(input.database)) throw failure('StaleAttempt', 'a newer claim exists');
         if (activityId !== `${input.database}-data-${input.id}-reverse`) {
@@ -295,7 +302,8 @@ export class FakeInstance {
         this.done.add(key);
         this.calls.push(`done ${key}`);
         return { how, batches: 3, rows: 30, progress: 0, tookMs: 1.5, attempt };
-      }),
+      });
+    },
 
     callHook: (input) =>
       this.#call('callHook', `${input.hook} ${input.release}`, async () => {

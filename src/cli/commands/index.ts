@@ -12,7 +12,16 @@ import { setupCommand } from './setup.js';
 import { downgradeCommand, upgradeCommand } from './start.js';
 import { statusCommand } from './status.js';
 import { temporalCommand } from './temporal.js';
-import { abortCommand, approveCommand, continueCommand, pauseCommand, resumeCommand, retryCommand } from './updates.js';
+import {
+  abortCommand,
+  approveCommand,
+  continueCommand,
+  pauseCommand,
+  resumeCommand,
+  retryCommand,
+  setOptionsCommand,
+  turnBackCommand,
+} from './updates.js';
 import { workerCommand } from './worker.js';
 
 /** Every command, in the order of the help: the catalog, a downgrade, while it runs, what serves it. */
@@ -31,7 +40,9 @@ export const COMMANDS: readonly CommandSpec[] = [
   pauseCommand,
   resumeCommand,
   continueCommand,
+  setOptionsCommand,
   abortCommand,
+  turnBackCommand,
   explainCommand,
   workerCommand,
   setupCommand,

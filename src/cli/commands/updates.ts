@@ -9,6 +9,7 @@ import {
   type Invocation,
   type OptionSpec,
 } from '../command.js';
+import { CliFailure, CommandError } from '../failure.js';
 import { progressLine, waitingLines, waitsForPerson } from '../progress.js';
 import { withRuns } from '../session.js';
 import { printJson } from '../terminal.js';
@@ -84,13 +85,65 @@ export const abortCommand: CommandSpec = {
   name: 'abort',
   args: '<instance>',
   summary: 'End a run where it stands: steps in progress are finished or rolled back, none begins.',
-  options: [DATA_OPTION, ...WHO],
-  examples: ['abort acme-eu --why "the vendor fixed v7.2.1"'],
+  options: [
+    {
+      flags: '--at <when>',
+      description: 'now, or when all databases stand at the next release',
+      choices: ['now', 'boundary'],
+    },
+    DATA_OPTION,
+    ...WHO,
+  ],
+  examples: ['abort acme-eu --why "the vendor fixed v7.2.1"', 'abort acme-eu --at boundary'],
   json: true,
-  run: (invocation) => send(invocation, UpdateName.abort, {}),
+  run: (invocation) => send(invocation, UpdateName.abort, optional('at', stringOption(invocation.options, 'at'))),
 };
 
-async function send(invocation: Invocation, update: string, input: Readonly<Record<string, string>>): Promise<number> {
+export const turnBackCommand: CommandSpec = {
+  name: 'turn-back',
+  args: '<instance>',
+  summary: 'Take a run back to the release where it began, as a run in the other direction.',
+  details:
+    'What runs ends first. The new run plans from where the databases stand; content that was destroyed does not come back, and ' +
+    'its status names the steps. A plan that loses content asks for consent as always.',
+  options: WHO,
+  examples: ['turn-back acme-eu --why "the older release is worse"'],
+  json: true,
+  run: (invocation) => send(invocation, UpdateName.turnBack, {}),
+};
+
+export const setOptionsCommand: CommandSpec = {
+  name: 'set-options',
+  args: '<instance>',
+  summary: 'Change options for the rest of a run: time limits, what may be done about blockers, sizes of batches.',
+  details:
+    'JSON, as the update takes it: stepTimeoutSeconds, heartbeatTimeoutSeconds, maximumAttempts, blockers, and data with batchTargetMs, ' +
+    'firstBatchRows, mostBatchRows, stallBatches, maxReplicationLagSeconds, pauseWhenLocksWait. A script that runs keeps what it began ' +
+    'with; a data migration goes on at its cursor with the new ones.',
+  options: [{ flags: '--set <json>', description: 'the options', required: true }, DATA_OPTION, ...WHO],
+  examples: [
+    `set-options acme-eu --set '{"blockers":"terminateIdle"}'`,
+    `set-options acme-eu --set '{"data":{"mostBatchRows":1000}}' --why "the standby lags"`,
+  ],
+  json: true,
+  run: (invocation) => send(invocation, UpdateName.setOptions, jsonObject(requiredOption(invocation.options, 'set'))),
+};
+
+/** @throws {CommandError} Usage. */
+function jsonObject(text: string): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };
+  } catch {
+    // said below
+  }
+  throw new CommandError(
+    CliFailure.Usage,
+    `--set takes one JSON object such as '{"blockers":"terminateIdle"}', in quotes for the shell. It was given ${JSON.stringify(text)}. Nothing was done.`,
+  );
+}
+
+async function send(invocation: Invocation, update: string, input: Readonly<Record<string, unknown>>): Promise<number> {
   const instance = argument(invocation, 0);
   const who = { by: operatorName(invocation), ...optional('why', stringOption(invocation.options, 'why')) };
   const status = await withRuns(invocation, instance, async (runs) => {

@@ -1,0 +1,114 @@
+import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { until } from '../support/until.js';
+import { FakeInstance, fails, Gate, untilCancelled } from './fake-instance.js';
+import { type Harness, openHarness, refusalOf } from './harness.js';
+import { saveHistory } from './saved-history.js';
+
+let harness: Harness;
+beforeAll(async () => {
+  harness = await openHarness(inject('temporal'));
+});
+afterAll(() => harness.close());
+
+const twoLegs = () =>
+  new FakeInstance([
+    { release: 'v6.0.0', steps: { frontend: ['m4', 'm3'] } },
+    { release: 'v5.0.0', steps: { frontend: ['m2', 'm1'] } },
+  ]);
+
+test('an abort at the boundary lets the leg end, and the instance stands at its release', async () => {
+  const gate = new Gate();
+  const instance = twoLegs().next('applyMigration frontend 1', gate.twist);
+  const { update, report, status } = await harness.start(instance);
+  await gate.reached;
+  await update('abort', { at: 'boundary', by: 'ann' });
+  expect(await status()).toMatchObject({ state: 'running' });
+  expect((await status()).waitingFor).toContain('next release boundary');
+  expect(await refusalOf(update('abort', { at: 'boundary' }))).toContain('at the next release boundary already');
+  expect(await refusalOf(update('abort', { at: 'someday' }))).toContain('"at"');
+  gate.open();
+  expect(await report).toMatchObject({
+    outcome: 'aborted',
+    standsAt: 'v6.0.0',
+    stepsDone: 2,
+    decisions: [{ kind: 'abort', by: 'ann' }],
+  });
+  expect(instance.ended).toBe('aborted');
+});
+
+test('an abort at the boundary may be made sooner; where no leg is under way it works at once', async () => {
+  const gate = new Gate();
+  const first = await harness.start(twoLegs().next('applyMigration frontend 1', gate.twist));
+  await gate.reached;
+  await first.update('abort', { at: 'boundary' });
+  await first.update('abort');
+  gate.open();
+  expect(await first.report).toMatchObject({ outcome: 'aborted', standsAt: null, stepsDone: 1 });
+
+  const second = await harness.start(new FakeInstance(twoLegs().legs, { destructiveSteps: 1 }));
+  await second.inState('awaitingApproval');
+  await second.update('abort', { at: 'boundary' });
+  expect((await second.report).outcome).toBe('aborted');
+});
+
+test('turnBack lets the running script end, then the same id goes the other way, to where the run began', async () => {
+  const gate = new Gate();
+  const instance = twoLegs().next('applyMigration frontend 1', gate.twist);
+  const { handle, update, status, report } = await harness.start(instance, { input: { by: 'eve' } });
+  await gate.reached;
+  const { run } = await status();
+  const first = (await handle.describe()).runId;
+  const answer = await update('turnBack', { by: 'ann', why: 'the older release is worse' });
+  expect(answer.state).toBe('turningBack');
+  expect(answer.waitingFor).toContain('v9.0.0');
+  expect(await refusalOf(update('turnBack'))).toContain('being aborted');
+  gate.open();
+  await until(() => instance.planned.at(-1)?.direction === 'up', { describe: 'the run in the other direction' });
+  expect(instance.planned.at(-1)).toMatchObject({ direction: 'up', to: 'v9.0.0', turnsBack: run });
+  expect(instance.decisions.map(({ kind, by }) => [kind, by])).toEqual([['turnBack', 'ann']]);
+  expect(await report).toMatchObject({ direction: 'up' });
+  await saveHistory(harness.client.workflow.getHandle(handle.workflowId, first), 'turned-back');
+});
+
+test('a run that began between two releases, or has no plan yet, cannot be turned back', async () => {
+  const gate = new Gate();
+  const between = new FakeInstance(twoLegs().legs, { from: null }).next('applyMigration frontend 1', gate.twist);
+  const { update, report } = await harness.start(between);
+  await gate.reached;
+  expect(await refusalOf(update('turnBack'))).toContain('began between two releases');
+  gate.open();
+  expect((await report).outcome).toBe('completed');
+});
+
+test('options change for the rest of the run: what comes next is told of them, and a data migration begins again with them', async () => {
+  const gate = new Gate();
+  const instance = new FakeInstance([
+    { release: 'v5.0.0', steps: { frontend: ['m2', 'm1'] }, data: { frontend: ['7'] } },
+  ])
+    .next('applyMigration frontend 1', gate.twist)
+    .next('runDataMigration frontend 0 7', untilCancelled);
+  const { update, status, report } = await harness.start(instance);
+  await gate.reached;
+  expect(await refusalOf(update('setOptions'))).toContain('was given no option');
+  expect(await refusalOf(update('setOptions', { blockers: 'shoot' }))).toContain('"blockers"');
+  expect(await refusalOf(update('setOptions', { data: { mostBatchRows: 0 } }))).toContain('"data.mostBatchRows"');
+  await update('setOptions', { blockers: 'terminateIdle', by: 'ann' });
+  gate.open();
+  await until(async () => (await status()).data.some(({ running }) => running), { describe: 'data that is moved' });
+  const { options } = await update('setOptions', { data: { mostBatchRows: 500 } });
+  expect(options).toEqual({ blockers: 'terminateIdle', data: { mostBatchRows: 500 } });
+  expect(await report).toMatchObject({ outcome: 'completed', stepsDone: 3 });
+  expect(instance.policies).toEqual([undefined, 'terminateIdle']);
+  expect(instance.dataOptions).toEqual([undefined, { mostBatchRows: 500 }]);
+  expect(instance.count('runDataMigration')).toBe(2);
+});
+
+test('options that are changed while a database is parked hold for its retry', async () => {
+  const instance = twoLegs().next('applyMigration frontend 1', fails('StepFailed'));
+  const { inState, update, report } = await harness.start(instance);
+  await inState('needsOperator');
+  await update('setOptions', { blockers: 'terminate', maximumAttempts: 3 });
+  await update('retryStep');
+  expect((await report).outcome).toBe('completed');
+  expect(new Set(instance.policies)).toEqual(new Set(['terminate']));
+});
