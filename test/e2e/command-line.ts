@@ -46,7 +46,7 @@ function start(program: string, args: readonly string[], env: Readonly<Record<st
 
 /** A polite end for the whole group; npm passes the signal on as well, which must do no harm. */
 export async function stop(running: Running): Promise<Ended> {
-  const { pid } = running.process;
-  if (pid !== undefined && running.process.exitCode === null) process.kill(-pid, 'SIGTERM');
+  const { pid, exitCode, signalCode } = running.process;
+  if (pid !== undefined && exitCode === null && signalCode === null) process.kill(-pid, 'SIGTERM');
   return running.ended;
 }
