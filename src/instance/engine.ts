@@ -14,6 +14,7 @@ import { listData, type DataList } from './data-list.js';
 import { surveyData, type DataProgress } from './data-survey.js';
 import { createInstances, type OpenInstance } from './instances.js';
 import { surveyLosses } from './losses/survey.js';
+import { pastLog, pastRuns, type Past, type PastEntry, type PastRun } from './past.js';
 import { planInstance } from './planning.js';
 
 /** A plan, and what its reader should know beside it. */
@@ -47,6 +48,10 @@ export interface Engine {
   plan(order: PlanOrder): Promise<PlannedView>;
   check(order: { instance: string }): Promise<Readonly<Record<DatabaseName, CheckVerdict>>>;
   data(order: { instance: string }): Promise<DataList>;
+  /** From the journals, newest first. */
+  history(order: { instance: string; last: number }): Promise<Past<PastRun>>;
+  /** From the journals, oldest first. */
+  log(order: { instance: string } & Parameters<typeof pastLog>[1]): Promise<Past<PastEntry>>;
   close(): Promise<void>;
 }
 
@@ -81,6 +86,8 @@ export function createEngine({ config, env }: { config: Config; log?: Logger; en
       return Object.fromEntries(verdicts);
     },
     data: ({ instance }) => listData(instances.open(instance)),
+    history: ({ instance, last }) => pastRuns(instances.open(instance), last),
+    log: ({ instance, ...order }) => pastLog(instances.open(instance), order),
     close: () => instances.close(),
   };
 }

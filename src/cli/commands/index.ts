@@ -7,6 +7,8 @@ import { dataRunCommand } from './data-run.js';
 import { demoCommand } from './demo.js';
 import { devCommand } from './dev.js';
 import { explainCommand } from './explain.js';
+import { historyCommand } from './history.js';
+import { logCommand } from './log.js';
 import { planCommand } from './plan.js';
 import { setupCommand } from './setup.js';
 import { downgradeCommand, upgradeCommand } from './start.js';
@@ -43,6 +45,8 @@ export const COMMANDS: readonly CommandSpec[] = [
   setOptionsCommand,
   abortCommand,
   turnBackCommand,
+  historyCommand,
+  logCommand,
   explainCommand,
   workerCommand,
   setupCommand,
