@@ -238,7 +238,7 @@ create table if not exists pgunwind.decision (
 
 -- What consent to a run's plan was asked for: what it would lose of this database, each time that it was counted. Figures only.
 create table if not exists pgunwind.loss_report (
-  run uuid not null references pgunwind.run,
+  run uuid not null,
   taken_at timestamptz not null,
   losses jsonb not null,
   primary key (run, taken_at)
@@ -246,7 +246,7 @@ create table if not exists pgunwind.loss_report (
 
 -- Where a point-in-time restore has to go: before the first leg of a run that destroys.
 create table if not exists pgunwind.restore_point (
-  run uuid primary key references pgunwind.run,
+  run uuid primary key,
   leg integer not null,
   at timestamptz not null,
   lsn pg_lsn not null,
