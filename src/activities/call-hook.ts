@@ -1,6 +1,5 @@
 import { Context } from '@temporalio/activity';
-import { hookOf, kindOf, timeoutOf, type HookConfig } from '../config/hooks.js';
-import { resolveText } from '../config/secrets.js';
+import { hookOf, timeoutOf, type HookConfig } from '../config/hooks.js';
 import type { Activities } from '../contract/activities.js';
 import { FailureType, UnwindError } from '../contract/errors.js';
 import type { HookAnswer, HookCall } from '../contract/hooks.js';
@@ -8,9 +7,8 @@ import { hookAnswer, recordHook } from '../journal/hooks.js';
 import type { InstanceDatabase } from '../step/database.js';
 import type { ActivityDeps } from './deps.js';
 import { beating } from './heartbeat.js';
-import { callCommand } from './hook-command.js';
-import { beginningOf, endOf, type HookOutcome } from './hook-outcome.js';
-import { callWebhook } from './hook-webhook.js';
+import { deliver } from './hook-delivery.js';
+import { saying } from './hook-outcome.js';
 
 // What a call of a hook promises.
 // 1. A hook that has answered is not called again: the journals are asked before.
@@ -79,7 +77,7 @@ async function answerOf(
   call: HookCall,
   hook: HookConfig,
 ): Promise<{ answer: HookAnswer; what: string }> {
-  const { outcome, what } = await carryOut(deps, call, hook).catch((error: unknown) => {
+  const { outcome, what } = await deliver(deps, call, hook).catch((error: unknown) => {
     // A secret that is not there, or not one: the words are about this worker's configuration.
     if (error instanceof UnwindError && error.type === FailureType.InvalidConfig)
       throw failed(call, `cannot be called. ${error.message}`, '');
@@ -97,69 +95,6 @@ async function answerOf(
   );
 }
 
-/** @throws {UnwindError} InvalidConfig. */
-async function carryOut(
-  { env, folder }: ActivityDeps,
-  call: HookCall,
-  hook: HookConfig,
-): Promise<{ outcome: HookOutcome; what: string }> {
-  const { cancellationSignal: signal } = Context.current();
-  const body = JSON.stringify(call);
-  const timeoutMs = timeoutOf(hook) * 1_000;
-  const what = `The ${kindOf(hook)} hooks.${call.hook} of "${call.instance}"`;
-  if (hook.webhook !== undefined) {
-    const of = `${call.instance}, hooks.${call.hook}`;
-    const url = await resolveText(hook.webhook.url, { of, what: 'URL', env, signal });
-    const secret =
-      hook.webhook.secret === undefined
-        ? null
-        : await resolveText(hook.webhook.secret, { of, what: 'secret', env, signal });
-    const { idempotencyKey } = call;
-    if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
-      throw unusable(of, 'URL', 'is not an http or https URL');
-    const outcome = await callWebhook({ url, secret, idempotencyKey, body, timeoutMs, signal }).catch(
-      (error: unknown) => {
-        throw error instanceof RangeError ? unusable(of, 'secret', error.message) : error;
-      },
-    );
-    return { outcome: shown(outcome, [url, secret], beginningOf), what: `${what} (${new URL(url).origin})` };
-  }
-  const outcome = await callCommand({
-    argv: hook.command ?? [],
-    folder,
-    env: { ...env, ...variables(call) },
-    body,
-    timeoutMs,
-    signal,
-  });
-  return { outcome: shown(outcome, [], endOf), what };
-}
-
-function variables(call: HookCall): Record<string, string> {
-  return {
-    PG_UNWIND_HOOK: call.hook,
-    PG_UNWIND_INSTANCE: call.instance,
-    PG_UNWIND_DIRECTION: call.direction,
-    PG_UNWIND_FROM: call.from ?? '',
-    PG_UNWIND_TO: call.to,
-    PG_UNWIND_RELEASE: call.release ?? '',
-    PG_UNWIND_NEXT: call.next ?? '',
-    PG_UNWIND_NAMESPACE: call.namespace,
-    PG_UNWIND_WORKFLOW_ID: call.workflowId,
-    PG_UNWIND_IDEMPOTENCY_KEY: call.idempotencyKey,
-  };
-}
-
-/** What was said, as people may see it: who is called may repeat in its answer what it was given. */
-function shown(outcome: HookOutcome, secrets: readonly (string | null)[], cut: (text: string) => string): HookOutcome {
-  if (outcome.kind === 'answered') return outcome;
-  const clean = secrets.reduce<string>(
-    (text, secret) => (secret === null ? text : text.replaceAll(secret, '***')),
-    outcome.said,
-  );
-  return { ...outcome, said: cut(clean) };
-}
-
 function failed(call: HookCall, found: string, said: string): UnwindError {
   const where = call.release === null ? 'between two releases' : `at ${call.release}`;
   const subject = found.startsWith('The ') ? found : `hooks.${call.hook} of "${call.instance}" ${found}`;
@@ -168,16 +103,5 @@ function failed(call: HookCall, found: string, said: string): UnwindError {
     `${subject}${saying(said)}. The databases stand ${where}, and this changed nothing of them. When the cause is gone, send the update ` +
       `"retryStep": it is called again, with the same idempotency key. If somebody has done by hand what it is for, send "continue".`,
     { details: { hook: call.hook, idempotencyKey: call.idempotencyKey } },
-  );
-}
-
-function saying(said: string): string {
-  return said === '' ? '' : `: ${said}`;
-}
-
-function unusable(of: string, what: string, why: string): UnwindError {
-  return new UnwindError(
-    FailureType.InvalidConfig,
-    `The ${what} of ${of} ${why}. Correct it where this worker finds it`,
   );
 }

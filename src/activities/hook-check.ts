@@ -23,10 +23,11 @@ export async function hookWarnings(
         if (secret !== undefined) signedHeaders('', '', await resolveText(secret, { of, what: 'secret', env }), 0);
         return [];
       } catch (error) {
-        if (error instanceof UnwindError) return [`${error.message} The run parks at hooks.${name} otherwise.`];
-        return [
-          `The secret of ${of} ${error instanceof Error ? error.message : 'cannot be used'}. The run parks there otherwise.`,
-        ];
+        const otherwise =
+          name === 'notify' ? 'Nobody is notified otherwise.' : `The run parks at hooks.${name} otherwise.`;
+        if (error instanceof UnwindError) return [`${error.message} ${otherwise}`];
+        const why = error instanceof Error ? error.message : 'cannot be used';
+        return [`The secret of ${of} ${why}. ${otherwise}`];
       }
     }),
   );

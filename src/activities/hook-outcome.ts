@@ -22,3 +22,8 @@ export function beginningOf(text: string): string {
   const line = text.replace(/\s+/g, ' ').trim();
   return line.length > MOST_SAID ? `${line.slice(0, MOST_SAID)}…` : line;
 }
+
+/** What the other side said, behind the words about it. */
+export function saying(said: string): string {
+  return said === '' ? '' : `: ${said}`;
+}

@@ -17,6 +17,7 @@ import { beating } from './heartbeat.js';
 import { createEndRun, createRecordDecision } from './journal-entries.js';
 import { createMakeDataPlan } from './make-data-plan.js';
 import { createMakePlan } from './make-plan.js';
+import { createNotify } from './notify.js';
 import { createPlanCache } from './plan-cache.js';
 import { createReadLeg } from './read-leg.js';
 import { createRecordRelease } from './record-release.js';
@@ -81,6 +82,7 @@ export function createActivities({
     runDataMigration: named('runDataMigration', createRunDataMigration(deps)),
     callHook: named('callHook', createCallHook(deps)),
     answerHook: beaten('answerHook', 'recording an answer', createAnswerHook(deps)),
+    notify: named('notify', createNotify(deps)),
     beginDataCalls: named('beginDataCalls', calls.beginDataCalls),
     noteDataCall: named('noteDataCall', calls.noteDataCall),
     noteDataFailure: named('noteDataFailure', calls.noteDataFailure),

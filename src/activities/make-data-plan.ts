@@ -1,5 +1,6 @@
 import { Context } from '@temporalio/activity';
 import { findDataMigration } from '../catalog/releases.js';
+import { hookKindsOf } from '../config/hooks.js';
 import type { Activities, MakeDataPlanInput } from '../contract/activities.js';
 import { FailureType, UnwindError } from '../contract/errors.js';
 import { workflowIdOf } from '../contract/ids.js';
@@ -49,11 +50,13 @@ export function createMakeDataPlan({ instances, plans, searchAttributes }: Activ
     }
     const { id, direction } = input;
     const run = open?.run ?? input.run;
+    const { notify } = hookKindsOf(instance.config);
     return {
       ...(await summarizePlan(instance, plan, surveys, {
         run,
         resumed: open !== undefined,
         searchAttributes,
+        hooks: notify === undefined ? {} : { notify }, // it stands still for none
       })),
       data: { id, direction, database: migration.database, description: migration.description },
     };

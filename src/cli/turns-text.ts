@@ -1,4 +1,4 @@
-import type { HookKinds, HookName } from '../contract/hooks.js';
+import type { HaltHook, HookKinds } from '../contract/hooks.js';
 import type { Plan } from '../contract/plan.js';
 
 /** Where a run of the plan stands still, and what happens there. */
@@ -33,6 +33,6 @@ export function afterLines({ hooks = {} }: Turns): string[] {
   return hooks.after === undefined ? [] : [`At the end ${called(hooks, 'after')}.`, ''];
 }
 
-function called(hooks: HookKinds, name: HookName): string {
+function called(hooks: HookKinds, name: HaltHook): string {
   return `the ${hooks[name]} hooks.${name} is called`;
 }

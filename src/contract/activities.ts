@@ -4,6 +4,7 @@ import type { DirtyReason, DirtyWarning } from './dirty.js';
 import type { AnswerHookInput, HookAnswered, HookCall, HookKinds } from './hooks.js';
 import type { Via } from './input.js';
 import type { LossSummary, RestorePoint } from './losses.js';
+import type { Notice, NoticeAnswer } from './notices.js';
 import type { Direction, PlanId } from './plan.js';
 import type { RunOptionsGiven } from './run-options.js';
 import type { Execution } from './script.js';
@@ -409,6 +410,8 @@ export interface Activities {
   callHook(input: HookCall): Promise<HookAnswered>;
   /** Into the journals, what an activity of the operator's has answered. */
   answerHook(input: AnswerHookInput): Promise<void>;
+  /** No database is asked: the run may be parked because there is none. */
+  notify(input: Notice): Promise<NoticeAnswer>;
   /** Where a handler that is an activity goes on, under the guards of a batch; or that there is nothing left to do. */
   beginDataCalls(input: RunDataMigrationInput): Promise<DataCallsBegun | DataOutcome>;
   noteDataCall(input: NoteDataCallInput): Promise<DataPlace>;

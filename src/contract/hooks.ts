@@ -2,10 +2,12 @@ import type { Direction, PlanId } from './plan.js';
 
 /**
  * What the operator's own side is called for: `before` the first claim of a run, `atStop` at each release that `via` names, `after`
- * the last check.
+ * the last check; `notify` beside the run, whenever it waits for a person or ends (contract/notices.ts).
  */
-export const HOOKS = ['before', 'atStop', 'after'] as const;
+export const HOOKS = ['before', 'atStop', 'after', 'notify'] as const;
 export type HookName = (typeof HOOKS)[number];
+/** Those that a run stands still for. */
+export type HaltHook = Exclude<HookName, 'notify'>;
 export type HookKind = 'activity' | 'webhook' | 'command';
 
 /** Which hooks a run has. Where they lead is read anew by the worker at each call: neither URL nor secret travels. */
@@ -17,7 +19,7 @@ export type HookKinds = Readonly<Partial<Record<HookName, HookKind>>>;
  */
 export interface HookCall {
   readonly version: 1;
-  readonly hook: HookName;
+  readonly hook: HaltHook;
   readonly instance: string;
   readonly namespace: string;
   /** Of the run: what the update `continue` is sent to. */
@@ -88,6 +90,6 @@ export interface AnswerHookInput {
 }
 
 /** `<run>-atStop-2`: what a receiver may know a call again by. */
-export function hookKey(run: string, hook: HookName, leg: number | null): string {
+export function hookKey(run: string, hook: HaltHook, leg: number | null): string {
   return leg === null || hook !== 'atStop' ? `${run}-${hook}` : `${run}-${hook}-${leg}`;
 }

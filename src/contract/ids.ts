@@ -53,6 +53,16 @@ export function hookSummary(hook: string, kind: string, release: string | null, 
   );
 }
 
+/** `notify-3-parked`. */
+export function noticeActivityId(number: number, event: string): string {
+  return `notify-${number}-${event}`;
+}
+
+/** `hooks.notify (webhook): parked`. */
+export function noticeSummary(kind: string, event: string): string {
+  return `hooks.notify (${kind}): ${event}`;
+}
+
 /** `frontend 1771010057 deepsearch_question_jobs ↓`, cut to Temporal's 200 bytes for a summary. */
 export function stepSummary(database: string, migration: string, name: string, direction: Direction): string {
   const arrow = direction === 'down' ? '↓' : '↑';

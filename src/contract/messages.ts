@@ -1,7 +1,7 @@
 import type { DataBeat, DataStepRef, DataSubject } from './activities.js';
 import type { DatabaseName, DataMigrationId, MigrationId } from './catalog.js';
 import type { DirtyReason } from './dirty.js';
-import type { HookKind, HookName } from './hooks.js';
+import type { HaltHook, HookKind } from './hooks.js';
 import type { LossSummary, RestorePoint } from './losses.js';
 import type { Direction, PlanId } from './plan.js';
 import type { RunOptionsGiven } from './run-options.js';
@@ -82,7 +82,7 @@ export interface DataProgress extends DataStepRef {
 
 /** The hook at which a run is. */
 export interface HookProgress {
-  readonly name: HookName;
+  readonly name: HaltHook;
   readonly kind: HookKind;
   /** `calling`: until it has answered; `waiting`: it has answered that somebody will send `continue`. */
   readonly state: 'calling' | 'waiting';

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { HookAnswer, HookName } from '../contract/hooks.js';
+import type { HaltHook, HookAnswer } from '../contract/hooks.js';
 
 const ANSWERED = `-- pg-unwind hooks.answered
 select case
@@ -19,7 +19,7 @@ on conflict (run, key) do nothing`;
 
 export async function recordHook(
   client: pg.ClientBase,
-  answered: { run: string; key: string; hook: HookName; answer: HookAnswer },
+  answered: { run: string; key: string; hook: HaltHook; answer: HookAnswer },
 ): Promise<void> {
   const { run, key, hook, answer } = answered;
   await client.query(RECORD, [run, key, hook, answer]);

@@ -24,6 +24,8 @@ export interface Carried {
   readonly abortAtBoundary?: true;
   readonly options?: RunOptionsGiven;
   readonly answered?: Readonly<Record<string, HookAnswer>>;
+  /** Left out where nobody was notified. */
+  readonly notices?: { readonly count: number; readonly halt: string | null };
   /** Calls of a data migration's handler that moved nothing, by database; left out where there were none. */
   readonly unmoved?: Readonly<Record<DatabaseName, number>>;
   readonly decisions: readonly Decision[];

@@ -1,7 +1,15 @@
-import { allHandlersFinished, CancellationScope, condition, continueAsNew, isCancellation } from '@temporalio/workflow';
+import {
+  allHandlersFinished,
+  CancellationScope,
+  condition,
+  ContinueAsNew,
+  continueAsNew,
+  isCancellation,
+} from '@temporalio/workflow';
 import type { UnwindReport } from '../contract/messages.js';
 import { recordDecision } from './decisions.js';
 import { endCancelled } from './ending.js';
+import { notify, untilTold } from './notices.js';
 import { untilDone, wholeInstance } from './parking.js';
 import { carriedOf, now } from './progress.js';
 import type { Run } from './run.js';
@@ -19,20 +27,33 @@ export async function conclude(
   try {
     const report = await carryOut();
     if (!report) return await goOnAfresh(run, input);
-    await CancellationScope.nonCancellable(() => condition(allHandlersFinished)); // what is done is done
-    return report;
+    await CancellationScope.nonCancellable(async () => {
+      await condition(allHandlersFinished); // what is done is done
+      await untilTold(run);
+    });
+    return { ...report, warnings: [...run.progress.warnings.values()] };
   } catch (error) {
+    if (error instanceof ContinueAsNew) throw error;
     await CancellationScope.nonCancellable(async () => {
       if (isCancellation(error)) await endCancelled(run);
+      else notify(run, 'failed', { message: failedText(run, error) });
       await condition(allHandlersFinished);
+      await untilTold(run);
     });
     throw error;
   }
 }
 
+function failedText({ progress }: Run, error: unknown): string {
+  const why = error instanceof Error ? error.message : String(error);
+  return `The run of ${progress.input.instance} failed: ${why} The journal holds what was done; a new start goes on there.`;
+}
+
 /** The plan's steps stay in the journal; the position, the claims and what was decided go along. */
-async function goOnAfresh({ progress }: Run, input: unknown): Promise<never> {
+async function goOnAfresh(run: Run, input: unknown): Promise<never> {
+  const { progress } = run;
   await condition(allHandlersFinished);
+  await untilTold(run);
   if (!progress.plan) throw new Error('a run without a plan has nothing to go on with');
   return continueAsNew(input, carriedOf(progress, progress.plan));
 }

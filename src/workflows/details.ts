@@ -77,6 +77,13 @@ function place({ during, seq, migration }: Parked): string {
 }
 
 function nextCommands(progress: Progress): string[] {
+  const commands = commandsOf(progress);
+  if (commands.length === 0) return [];
+  return [...(stateOf(progress) === 'awaitingApproval' ? lossParts(progress) : []), fenced(commands)];
+}
+
+/** What a person may type now, the likeliest first; empty where nothing is left to be said. */
+export function commandsOf(progress: Progress): string[] {
   const state = stateOf(progress);
   const commands: string[] = [];
   if (state === 'needsOperator') {
@@ -96,8 +103,7 @@ function nextCommands(progress: Progress): string[] {
     commands.push(update(progress, UpdateName.abort, {}));
     if (state === 'needsOperator' && progress.plan?.from) commands.push(update(progress, UpdateName.turnBack, {}));
   }
-  if (commands.length === 0) return [];
-  return [...(state === 'awaitingApproval' ? lossParts(progress) : []), fenced(commands)];
+  return commands;
 }
 
 /** The figures of what is asked for; the words of the scripts, where nobody could count. */

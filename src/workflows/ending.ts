@@ -3,6 +3,7 @@ import type { DatabaseName, MigrationId } from '../contract/catalog.js';
 import type { UnwindReport } from '../contract/messages.js';
 import { during } from './failures.js';
 import { dataDoneIn, doneIn } from './legs.js';
+import { notify } from './notices.js';
 import { untilDone } from './parking.js';
 import { type LegProgress, ownDatabases, type Progress, stepsOf, sum } from './progress.js';
 import { bestEffort, type Run, yieldClaims } from './run.js';
@@ -34,6 +35,7 @@ export async function complete(
   progress.phase = 'completed';
   await yieldClaims(run, plan.databases, 'ended');
   run.show();
+  notify(run, 'completed');
   return reportOf(progress, outcome, []);
 }
 
@@ -43,6 +45,7 @@ export async function endAlreadyThere(run: Run, plan: PlanSummary): Promise<Unwi
   run.progress.phase = 'completed';
   await yieldClaims(run, plan.databases, 'ended');
   run.show();
+  notify(run, 'completed');
   return { ...reportOf(run.progress, 'alreadyThere', []), standsAt: plan.to };
 }
 
@@ -58,6 +61,7 @@ export async function endAborted(run: Run): Promise<UnwindReport> {
   }
   progress.phase = 'aborted';
   run.show();
+  notify(run, 'aborted');
   return reportOf(progress, 'aborted', remaining);
 }
 
@@ -71,6 +75,7 @@ export async function endCancelled(run: Run): Promise<void> {
   progress.phase = 'cancelled';
   progress.parked.clear();
   run.show();
+  notify(run, 'cancelled');
 }
 
 async function endRunAs(run: Run, state: 'completed' | 'aborted' | 'cancelled'): Promise<void> {

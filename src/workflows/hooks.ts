@@ -6,15 +6,16 @@ import {
   type HookAnswer,
   type HookAnswered,
   type HookCall,
-  hookKey,
   type HookKind,
   type HookResultOfTheirs,
 } from '../contract/hooks.js';
 import { hookActivityId, hookSummary } from '../contract/ids.js';
 import { during, settledByHand } from './failures.js';
+import { callOf } from './hook-document.js';
 import { unlessContinued, untilResumed } from './holding.js';
+import { notifyAtStop } from './notices.js';
 import { untilDone } from './parking.js';
-import { type Halt, keyOfHalt, type Progress, stepsOf, sum } from './progress.js';
+import { type Halt, keyOfHalt } from './progress.js';
 import { bestEffort, isStopping, type Run, unlessAborted, yieldClaims } from './run.js';
 import { callTheirs } from './their-activity.js';
 
@@ -56,6 +57,7 @@ async function pass(run: Run, plan: PlanSummary, halt: Halt): Promise<boolean> {
     if (!answered.has(key)) answered.set(key, answer);
     run.show();
   }
+  if (answered.get(key) !== 'done' && !isStopping(run)) notifyAtStop(run, halt);
   await condition(() => answered.get(key) === 'done' || isStopping(run));
   if (isStopping(run)) return false;
   progress.halt = null;
@@ -124,44 +126,4 @@ async function callActivity(
     run.proxies.answerHook({ call: document, answer }),
   );
   return answer;
-}
-
-function callOf(progress: Progress, plan: PlanSummary, { hook, leg, release }: Halt): HookCall {
-  const { owner, run, direction, input, legs } = progress;
-  const { stops = [] } = plan;
-  const behind = leg === null ? 0 : leg + 1;
-  const nextStop = stops.find((stop) => stop >= behind);
-  const stop = hook === 'atStop' && leg !== null ? { number: stops.indexOf(leg) + 1, of: stops.length } : null;
-  return {
-    version: 1,
-    hook,
-    instance: input.instance,
-    namespace: owner.namespace,
-    workflowId: owner.workflowId,
-    run,
-    plan: plan.plan,
-    direction,
-    from: plan.from,
-    to: plan.to,
-    release,
-    next: hook === 'after' ? null : ((nextStop === undefined ? undefined : legs[nextStop]?.release) ?? plan.to),
-    leg: leg === null ? null : leg + 1,
-    legs: legs.length,
-    stop,
-    releasesLeft: legs.slice(behind).map((each) => each.release),
-    idempotencyKey: hookKey(run, hook, leg === null ? null : leg + 1),
-    result: hook === 'after' ? resultOf(progress) : null,
-  };
-}
-
-function resultOf(progress: Progress): NonNullable<HookCall['result']> {
-  const { done, total } = stepsOf(progress);
-  const drift = Object.fromEntries([...progress.drift].map(([database, places]) => [database, places.length]));
-  return {
-    outcome: 'completed',
-    stepsDone: done,
-    stepsTotal: total,
-    warnings: progress.warnings.size,
-    drift: sum(drift),
-  };
 }

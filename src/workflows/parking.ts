@@ -2,8 +2,10 @@ import { CancellationScope, condition, isCancellation } from '@temporalio/workfl
 import type { DataStepRef, StepRef } from '../contract/activities.js';
 import type { DatabaseName } from '../contract/catalog.js';
 import { FailureType } from '../contract/errors.js';
+import type { Parked } from '../contract/messages.js';
 import { during, Stuck } from './failures.js';
 import { untilResumed } from './holding.js';
+import { notify } from './notices.js';
 import { now } from './progress.js';
 import { isStopping, type Run, unlessAborted, yieldClaims } from './run.js';
 
@@ -53,7 +55,7 @@ export async function untilDone<T>(run: Run, place: Place, work: () => Promise<T
 
 async function park(run: Run, place: Place, stuck: Stuck): Promise<boolean> {
   if (run.progress.aborting) return false;
-  run.progress.parked.set(keyOf(place), {
+  const parked: Parked = {
     database: place.database,
     seq: place.step?.seq ?? null,
     migration: place.step?.migration ?? place.data?.id ?? null,
@@ -62,8 +64,10 @@ async function park(run: Run, place: Place, stuck: Stuck): Promise<boolean> {
     message: stuck.message,
     reasons: stuck.reasons,
     since: now(),
-  });
+  };
+  run.progress.parked.set(keyOf(place), parked);
   run.show();
+  notify(run, 'parked', { parked });
   await yieldClaims(run, place.claims, 'parked');
   return operatorSaysRetry(run, place);
 }

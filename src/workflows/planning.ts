@@ -5,6 +5,7 @@ import type { DataInput } from '../contract/input.js';
 import { UpdateName } from '../contract/messages.js';
 import { recordConsent } from './decisions.js';
 import { during, Stuck } from './failures.js';
+import { notify } from './notices.js';
 import { untilDone } from './parking.js';
 import { adoptPlan, now, sum } from './progress.js';
 import { createProxies } from './proxies.js';
@@ -99,6 +100,7 @@ export async function consentGiven(run: Run, plan: PlanSummary): Promise<boolean
   }
   progress.phase = 'awaitingApproval';
   run.show();
+  notify(run, 'awaitingApproval');
   await condition(() => progress.approved || progress.aborting);
   progress.phase = 'running';
   run.show();

@@ -9,7 +9,7 @@ import type {
   StepRef,
 } from '../contract/activities.js';
 import type { DatabaseName, DataMigrationId } from '../contract/catalog.js';
-import type { HookAnswer, HookName } from '../contract/hooks.js';
+import type { HaltHook, HookAnswer } from '../contract/hooks.js';
 import type { DataInput, UnwindInput } from '../contract/input.js';
 import type { DatabaseProgress, Decision, Parked, RunState } from '../contract/messages.js';
 import type { RestorePoint } from '../contract/losses.js';
@@ -29,11 +29,17 @@ export interface LegProgress {
 
 export interface Halt {
   /** Of a stop, whether there is a hook or not. */
-  readonly hook: HookName;
+  readonly hook: HaltHook;
   /** 0-based; null: before the first. */
   readonly leg: number | null;
   /** Where all databases stand; null: between two releases. */
   readonly release: string | null;
+}
+
+export interface Notices {
+  readonly count: number;
+  /** As `keyOfHalt` has it. */
+  readonly halt: string | null;
 }
 
 export function keyOfHalt({ hook, leg }: Halt): string {
@@ -80,6 +86,8 @@ export interface Progress {
   halt: Halt | null;
   /** By `keyOf` a halt: what its hook has answered, or an operator with `continue`. */
   readonly answered: Map<string, HookAnswer>;
+  /** Events that `hooks.notify` was called for, and the last halt among them. */
+  notices: Notices;
   /** Where each database was before anything was destroyed; null: nothing is yet. */
   restorePoints: Readonly<Record<DatabaseName, RestorePoint>> | null;
   /** Nothing but the record of the end is left. */
@@ -144,6 +152,7 @@ export function startProgress(
     writers: [],
     halt: null,
     answered: new Map(Object.entries(carried?.answered ?? {})),
+    notices: carried?.notices ?? { count: 0, halt: null },
     restorePoints: null,
     ending: false,
     broken: false,
@@ -210,6 +219,7 @@ export function carriedOf(progress: Progress, plan: PlanSummary): Carried {
     ...(progress.abortAtBoundary ? { abortAtBoundary: true as const } : {}),
     ...(Object.keys(progress.options).length > 0 ? { options: progress.options } : {}),
     ...(progress.answered.size > 0 ? { answered: Object.fromEntries(progress.answered) } : {}),
+    ...(progress.notices.count > 0 ? { notices: progress.notices } : {}),
     ...(progress.unmoved.size > 0 ? { unmoved: Object.fromEntries(progress.unmoved) } : {}),
     decisions: progress.decisions,
     warnings: [...progress.warnings],

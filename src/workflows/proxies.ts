@@ -69,6 +69,12 @@ export function createProxies(planned: RunOptions = BEFORE_THE_PLAN, given: RunO
     // A deployment may take minutes to listen again. How often it is called is said at the hook, not by `maximumAttempts`.
     retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' },
   });
+  const telling = proxyActivities<Activities>({
+    ...shared,
+    startToCloseTimeout: '1h', // its own limit, as for `calling`
+    scheduleToCloseTimeout: '1d', // a parked run may find no worker for hours; after a day the news is old
+    retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' },
+  });
   const releasing = proxyActivities<Activities>({
     ...shared,
     startToCloseTimeout: '1m', // one short transaction per database behind its lock
@@ -112,6 +118,8 @@ export function createProxies(planned: RunOptions = BEFORE_THE_PLAN, given: RunO
     ) => moving.runDataMigration.executeWithOptions(label, args),
     callHook: (label: Pick<ActivityOptions, 'activityId' | 'summary'>, ...args: Parameters<Activities['callHook']>) =>
       calling.callHook.executeWithOptions(label, args),
+    notify: (label: Pick<ActivityOptions, 'activityId' | 'summary'>, ...args: Parameters<Activities['notify']>) =>
+      telling.notify.executeWithOptions(label, args),
     answerHook: parting.answerHook,
     beginDataCalls: moving.beginDataCalls,
     noteDataCall: moving.noteDataCall,

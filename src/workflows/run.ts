@@ -15,6 +15,8 @@ export interface Run {
   readonly movable: Set<CancellationScope>;
   /** Calls of hooks: what `continue` makes needless. */
   readonly calls: Set<CancellationScope>;
+  /** Calls of `hooks.notify` that are still under way: the run goes on beside them. */
+  readonly notices: Set<Promise<void>>;
 }
 
 export function createRun(progress: Progress): Run {
@@ -25,6 +27,7 @@ export function createRun(progress: Progress): Run {
     interruptible: new Set(),
     movable: new Set(),
     calls: new Set(),
+    notices: new Set(),
   };
 }
 

@@ -72,7 +72,11 @@ export async function callTheirs(run: Run, call: TheirCall): Promise<TheirAnswer
   }
 }
 
-function attempts(call: TheirCall, waitSeconds: number): Promise<unknown> {
+/** One call with all its attempts; whoever is to begin it has `waitSeconds`. What goes wrong comes as Temporal says it. */
+export function attempts(
+  call: Pick<TheirCall, 'taskQueue' | 'type' | 'activityId' | 'summary' | 'input' | 'timeouts'>,
+  waitSeconds: number,
+): Promise<unknown> {
   const { callSeconds, heartbeatSeconds, attempts: most = ATTEMPTS } = call.timeouts;
   const theirs = proxyActivities<Record<string, (input: unknown) => Promise<unknown>>>({
     taskQueue: call.taskQueue,

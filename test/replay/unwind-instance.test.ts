@@ -39,6 +39,7 @@ test('there is a saved history of every shape that a run can take', () => {
       'hook-parked-then-continued',
       'hooks',
       'many-warnings',
+      'notices',
       'parked-then-resumed',
       'paused-then-resumed',
       'reset',

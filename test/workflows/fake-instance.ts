@@ -17,6 +17,7 @@ import type { ActivityHandler, DatabaseName } from '../../src/contract/catalog.j
 import type { DirtyReason } from '../../src/contract/dirty.js';
 import { type FailureType, RETRYABLE } from '../../src/contract/errors.js';
 import type { HookAnswer, HookCall } from '../../src/contract/hooks.js';
+import type { Notice } from '../../src/contract/notices.js';
 
 export interface FakeLeg {
   readonly release: string;
@@ -54,6 +55,7 @@ export class FakeInstance {
   readonly planned: MakePlanInput[] = [];
   /** What each call of a hook was given. */
   readonly hookCalls: HookCall[] = [];
+  readonly notices: Notice[] = [];
   /** By idempotency key, as the journal would know it. */
   readonly hooksAnswered = new Map<string, HookAnswer>();
   timeline = 1;
@@ -312,6 +314,12 @@ export class FakeInstance {
         if (known !== undefined) return { answer: known, how: 'found' as const };
         this.hooksAnswered.set(input.idempotencyKey, 'done');
         return { answer: 'done' as const, how: 'called' as const };
+      }),
+
+    notify: (input) =>
+      this.#call('notify', `${input.number} ${input.event}`, async () => {
+        this.notices.push(input);
+        return { told: true as const };
       }),
 
     answerHook: (input) =>
