@@ -1,7 +1,17 @@
 import type { Loss, LossPlace, LossReport } from '../contract/losses.js';
 import type { Plan } from '../contract/plan.js';
 import { countSteps, dataSteps, dataStepLabel } from '../plan/report.js';
-import { bytesText, byWeight, countText, holdsNothing, lossWhat, rowsText, totalsText } from '../plan/loss-figures.js';
+import {
+  bytesText,
+  byWeight,
+  countText,
+  holdsNothing,
+  lossWhat,
+  rowsText,
+  stepText,
+  totalsText,
+  type ObjectLoss,
+} from '../plan/loss-figures.js';
 
 const BARS = 20;
 
@@ -44,7 +54,7 @@ ${section(
   list(report.unknown, ({ why }) => why),
 )}
 ${section('Data migrations that cannot be reversed', irreversible(plan))}
-${section('Holds nothing now', emptyList(report.losses.filter(holdsNothing)))}
+${section('Holds nothing now', emptyList(byWeight(report.losses.filter(holdsNothing))))}
 ${section('Definitions that go; an upgrade brings them back', structure(report))}
 ${section('Notes', report.remarks.length === 0 ? '' : `<ul>${report.remarks.map((text) => `<li>${escape(text)}</li>`).join('')}</ul>`)}
 <footer>To consent to exactly this plan: <code>pg-unwind ${plan.direction === 'down' ? 'downgrade' : 'upgrade'} ${escape(instance)} --to ${escape(plan.to.release)} --accept-data-loss ${plan.id}</code></footer>
@@ -92,11 +102,11 @@ function chart(losses: readonly Loss[]): string {
   return `<div class="bars" role="img" aria-label="Bytes that go, by table and column">\n${bars}\n</div>${more}`;
 }
 
-function lossTable(losses: readonly Loss[]): string {
+function lossTable(losses: readonly ObjectLoss[]): string {
   if (losses.length === 0) return '<p>Nothing: no doomed object holds any content now.</p>';
   const rows = losses.map((loss) => {
     const what = loss.found === 'notThere' ? `${lossWhat(loss)} (not there now)` : lossWhat(loss);
-    const cells = [loss.database, `${loss.migration} ${loss.name}`, what].map((text) => `<td>${escape(text)}</td>`);
+    const cells = [loss.database, stepText(loss), what].map((text) => `<td>${escape(text)}</td>`);
     const figures = [rowsText(loss), countText(loss.values), bytesText(loss.bytes)].map(
       (text) => `<td class="n">${escape(text)}</td>`,
     );

@@ -1,5 +1,15 @@
 import type { LossPlace, LossReport } from '../contract/losses.js';
-import { bytesText, byWeight, countText, holdsNothing, lossWhat, rowsText, totalsText } from '../plan/loss-figures.js';
+import {
+  bytesText,
+  byWeight,
+  countText,
+  holdsNothing,
+  lossWhat,
+  rowsText,
+  stepText,
+  totalsText,
+  type ObjectLoss,
+} from '../plan/loss-figures.js';
 import { borderless } from './table.js';
 import type { Terminal } from './terminal.js';
 
@@ -11,8 +21,8 @@ export function lossLines(report: LossReport, colors: Terminal['colors']): strin
   const { losses, returnsEmpty, unknown, remarks } = report;
   if (losses.length === 0 && returnsEmpty.length === 0 && unknown.length === 0) return [];
   const full = byWeight(losses.filter((loss) => loss.found === 'there' && !holdsNothing(loss)));
-  const empty = losses.filter(holdsNothing);
-  const later = losses.filter(({ found }) => found === 'notThere');
+  const empty = byWeight(losses.filter(holdsNothing));
+  const later = byWeight(losses.filter(({ found }) => found === 'notThere'));
   return [
     `${colors.bold('What is lost')}  read from the databases at ${report.takenAt}${full.length > 0 ? '; ~ is an estimate, ≤ at most' : ''}`,
     ...(full.length === 0
@@ -32,10 +42,10 @@ export function lossLines(report: LossReport, colors: Terminal['colors']): strin
   ];
 }
 
-function table(losses: readonly LossReport['losses'][number][], colors: Terminal['colors']): string {
+function table(losses: readonly ObjectLoss[], colors: Terminal['colors']): string {
   const rows = losses.map((loss) => [
     loss.database,
-    `${loss.migration} ${loss.name}`,
+    stepText(loss),
     loss.fate === 'goes' ? colors.yellow(lossWhat(loss)) : lossWhat(loss),
     rowsText(loss),
     countText(loss.values),

@@ -28,12 +28,36 @@ export function holdsNothing({ found, rows, values, kind }: Loss): boolean {
   return count?.exact === true && count.value === 0;
 }
 
-/** What people read first: what is gone for good before what is rewritten, the larger before the smaller. */
-export function byWeight(losses: readonly Loss[]): Loss[] {
+/** A loss, and how many other steps take of the same object. */
+export interface ObjectLoss extends Loss {
+  readonly moreSteps: number;
+}
+
+/**
+ * Each object once, for its content can be lost only once: with the step that drops it, else the first that takes of it. In the order in
+ * which people read: what is gone for good before what is rewritten, the larger before the smaller.
+ */
+export function byWeight(losses: readonly Loss[]): ObjectLoss[] {
+  const objects = new Map<string, Loss[]>();
+  for (const loss of losses) {
+    const key = `${loss.database} ${loss.object}`;
+    objects.set(key, [...(objects.get(key) ?? []), loss]);
+  }
+  const once = [...objects.values()].map((all): ObjectLoss => {
+    const worst =
+      all.find(({ kind }) => kind === 'table' || kind === 'column') ??
+      all.find(({ fate }) => fate === 'goes') ??
+      all[0];
+    return { ...(worst as Loss), moreSteps: all.length - 1 };
+  });
   const weight = ({ bytes, values, rows }: Loss) => bytes?.value ?? values?.value ?? rows?.value ?? -1;
-  return losses.toSorted(
-    (a, b) => Number(a.fate === 'changes') - Number(b.fate === 'changes') || weight(b) - weight(a),
-  );
+  return once.toSorted((a, b) => Number(a.fate === 'changes') - Number(b.fate === 'changes') || weight(b) - weight(a));
+}
+
+/** `1707820055 audit log`, `… and 2 more steps` */
+export function stepText({ migration, name, moreSteps }: ObjectLoss): string {
+  const more = moreSteps === 0 ? '' : ` and ${moreSteps} more ${moreSteps === 1 ? 'step' : 'steps'}`;
+  return `${migration} ${name}${more}`;
 }
 
 /** `table public.jobs`, `rows of public.jobs`, `rewrites public.jobs` */

@@ -1,11 +1,20 @@
 import type { Loss, LossReport, LossSummary } from '../contract/losses.js';
-import { bytesText, byWeight, countText, holdsNothing, lossWhat, rowsText } from './loss-figures.js';
+import {
+  bytesText,
+  byWeight,
+  countText,
+  holdsNothing,
+  lossWhat,
+  rowsText,
+  stepText,
+  type ObjectLoss,
+} from './loss-figures.js';
 
 const LARGEST = 10;
 const LONGEST = 200;
 
 /** `frontend table public.audit_log: 90,000 rows, 12.0 MB (1707820055 audit log)` */
-export function lossText(loss: Loss): string {
+export function lossText(loss: ObjectLoss): string {
   const rows = loss.kind === 'column' ? '' : rowsText(loss);
   const values = countText(loss.values);
   const figures = [
@@ -14,17 +23,17 @@ export function lossText(loss: Loss): string {
     ...(loss.bytes === null ? [] : [bytesText(loss.bytes)]),
   ];
   const known = figures.length === 0 ? '' : `: ${figures.join(', ')}`;
-  return `${loss.database} ${lossWhat(loss)}${known} (${loss.migration} ${loss.name})`.slice(0, LONGEST);
+  return `${loss.database} ${lossWhat(loss)}${known} (${stepText(loss)})`.slice(0, LONGEST);
 }
 
 /** What a workflow can carry and a person can read before saying yes. */
 export function summaryOf({ takenAt, totals, losses, returnsEmpty, unknown, remarks }: LossReport): LossSummary {
-  const full = losses.filter((loss) => !holdsNothing(loss));
+  const full = byWeight(losses.filter((loss) => !holdsNothing(loss)));
   return {
     takenAt,
     totals,
     losses: full.length,
-    largest: byWeight(full).slice(0, LARGEST).map(lossText),
+    largest: full.slice(0, LARGEST).map(lossText),
     returnsEmpty: returnsEmpty.length,
     unknown: unknown.length,
     remarks: remarks.slice(0, LARGEST).map((remark) => remark.slice(0, LONGEST)),

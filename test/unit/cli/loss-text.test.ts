@@ -68,6 +68,21 @@ test('the largest loss stands first, what is rewritten last, what is empty is on
   expect(lines).toContain('1 is not there now: an earlier step may make it');
 });
 
+test('an object is one line, however many steps take of it: with the step that drops it', () => {
+  const lines = text(
+    report({
+      losses: [
+        loss({ kind: 'rows', migration: '16', name: 'empty jobs' }),
+        loss(),
+        loss({ migration: '18', name: 'drop jobs again' }),
+      ],
+    }),
+  );
+  expect(lines.match(/public\.jobs/g)).toHaveLength(1);
+  expect(lines).toContain('17 drop jobs and 2 more steps');
+  expect(lines).toContain('table public.jobs');
+});
+
 test('a plan that loses nothing has no such part; one whose tables are empty says so', () => {
   expect(lossLines(report({ losses: [] }), colors)).toEqual([]);
   expect(text(report({ losses: [loss({ rows: exact(0) })] }))).toContain('no doomed object holds any content now');
