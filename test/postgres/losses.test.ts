@@ -172,6 +172,15 @@ describe('what a plan loses', () => {
     expect(report.totals).toMatchObject({ tables: 0, rows: exact(0) });
   });
 
+  test('what comes back and goes again on the same way is not said to return', async () => {
+    const report = await losses(JOBS, [
+      'create table again (id int); create table stays (id int); alter table jobs add column more text',
+      'alter table again add column late text',
+      'drop table public.again; alter table jobs drop column more',
+    ]);
+    expect(report.returnsEmpty.map(({ object }) => object)).toEqual(['stays']);
+  });
+
   test('what the server computes is a definition: a generated column, a materialized view', async () => {
     const report = await losses(
       `create table a (id int, twice int generated always as (id * 2) stored); insert into a values (1);
