@@ -163,7 +163,6 @@ describe('what a plan loses', () => {
     ]);
     expect(report.losses.map(short)).toEqual([{ what: 'goes table comes_back', found: 'notThere' }]);
     expect(report.returnsEmpty.map(({ seq, kind, object }) => [seq, kind, object])).toEqual([
-      [1, 'table', 'comes_back'],
       [1, 'column', 'jobs.gone'],
     ]);
     expect(report.unknown).toMatchObject([
