@@ -9,6 +9,8 @@ export type DataFigures = Pick<DataBeat, 'doing'> &
   Partial<DataBeat> & {
     /** What the attempt before has ended with. */
     readonly failed?: string;
+    /** Of a step: how long it has been at work. */
+    readonly seconds?: number;
   };
 
 /** What it does most of the time: where there are figures, they say that. */

@@ -10,7 +10,10 @@ const LEFT_AS: Readonly<Record<ShownData['act'], string>> = {
 };
 
 /** The data migrations of the current leg, one line each: what is done, what moves, what waits. */
-export function dataLines({ data, parked }: ShownStatus, { colors, columns }: Terminal): string[] {
+export function dataLines(
+  { data, parked }: ShownStatus,
+  { colors, columns }: Pick<Terminal, 'colors' | 'columns'>,
+): string[] {
   const names = data.map((each) => nameOf(each));
   const width = Math.max(0, ...names.map((name) => name.length));
   return data.map((each, at) => {

@@ -83,13 +83,15 @@ export async function followRun(runs: Runs, terminal: Terminal, options: FollowO
   }
 
   if (ended === null) {
-    const operands = commandOperands(options.instance, options.data);
-    terminal.err(
-      `No longer watching; the run of ${options.instance} goes on. See "pg-unwind status ${operands}", stop it with "pg-unwind abort ${operands}".`,
-    );
+    terminal.err(leftText(options.instance, options.data));
     return DETACHED;
   }
   return finish(ended, terminal, options.json);
+}
+
+export function leftText(instance: string, data: string | undefined): string {
+  const operands = commandOperands(instance, data);
+  return `No longer watching; the run of ${instance} goes on. See "pg-unwind status ${operands}", stop it with "pg-unwind abort ${operands}".`;
 }
 
 /** The display must not stop at 98 %; where no worker answers any more, the closing line says it all. */

@@ -20,7 +20,7 @@ const STATE_WORDS: Readonly<Record<RunState, string>> = {
   cancelled: 'cancelled',
 };
 
-function stateText({ state, hook }: ShownStatus): string {
+export function stateText({ state, hook }: ShownStatus): string {
   return state === 'atStop' && hook?.state === 'calling' ? `calls hooks.${hook.name}` : STATE_WORDS[state];
 }
 
@@ -59,7 +59,7 @@ export function progressBlock(status: ShownStatus, terminal: Terminal, elapsedMs
   return [title, ...lines, ...dataLines(status, terminal), ...waitingLines(status, colors)].join('\n');
 }
 
-function wayText({ dataMigration, direction, from, to }: ShownStatus): string {
+export function wayText({ dataMigration, direction, from, to }: ShownStatus): string {
   if (dataMigration === undefined) return `${from === null ? '' : `${from} `}${direction === 'down' ? '↓' : '↑'} ${to}`;
   return `data migration ${dataMigration.id} ${dataMigration.direction}${to === '' ? '' : ` at ${to}`}`;
 }
@@ -70,7 +70,7 @@ function paintState(status: ShownStatus, colors: Terminal['colors']): string {
   return waitsForPerson(status) ? colors.yellow(text) : text;
 }
 
-function stepsText(status: ShownStatus): string {
+export function stepsText(status: ShownStatus): string {
   return status.stepsTotal === 0 ? '' : `${status.stepsDone} of ${status.stepsTotal} steps`;
 }
 

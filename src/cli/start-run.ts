@@ -3,16 +3,16 @@ import { ExitCode } from '../contract/errors.js';
 import type { WorkflowType } from '../contract/ids.js';
 import type { DataInput, UnwindInput } from '../contract/input.js';
 import { switchOption, type Invocation } from './command.js';
-import { followRun } from './follow.js';
-import { onInterrupt } from './interrupt.js';
 import { commandOperands } from './progress.js';
 import type { Runs } from './runs.js';
 import { withRuns } from './session.js';
 import { printJson } from './terminal.js';
+import { showRun } from './watch/show-run.js';
 
 /** For the details of a command with `--wait`. */
 export const WAITING =
-  'With --wait on a terminal the display stays while the run waits for an operator, and Ctrl-C leaves the run alone (exit code 130). ' +
+  'With --wait on a terminal it is shown as "pg-unwind watch" does, also while it waits for an operator; q or Ctrl-C leaves the run alone ' +
+  '(exit code 130). ' +
   'Elsewhere it prints lines, and ends with exit code 3 as soon as the run parks or waits for consent.';
 
 /** Starts a run; with `--wait` it is followed to its end. @param what - `downgrade of acme-eu to v5.8.1579`. @returns the exit code. */
@@ -38,12 +38,7 @@ export async function startRun(
     }
     if (!json) terminal.out(`${what} started (workflow ${workflowId}).`);
     await warnWithoutWorker(runs, invocation);
-    const interrupt = onInterrupt();
-    try {
-      return await followRun(runs, terminal, { instance, json, signal: interrupt.signal, ...(data ? { data } : {}) });
-    } finally {
-      interrupt.release();
-    }
+    return showRun(runs, invocation, { instance, data, startedAt: Date.now() });
   };
   return withRuns(invocation, instance, work, data);
 }

@@ -65,6 +65,8 @@ export interface Parked {
 export interface DatabaseProgress {
   readonly done: number;
   readonly total: number;
+  /** How many of them are done at the end of each leg; left out where there is one leg. */
+  readonly boundaries?: readonly number[];
   /** The step being carried out, or the next one. */
   readonly current: { readonly seq: number; readonly migration: MigrationId; readonly name: string } | null;
   readonly lastCheck: { readonly clean: boolean; readonly how: string; readonly at: string } | null;

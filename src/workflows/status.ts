@@ -1,5 +1,5 @@
 import { describeWriters } from '../contract/writers.js';
-import type { HookProgress, StatusReport } from '../contract/messages.js';
+import type { DatabaseProgress, HookProgress, StatusReport } from '../contract/messages.js';
 import { dataActivityId, hookActivityId } from '../contract/ids.js';
 import { type Halt, isHalted, keyOfHalt, type Progress, stateOf, stepsOf, stepsOfDatabase } from './progress.js';
 import type { DataBeat, DataStepRef } from '../contract/activities.js';
@@ -28,6 +28,7 @@ export function statusOf(progress: Progress): StatusReport {
           database,
           {
             ...stepsOfDatabase(progress, database),
+            ...boundariesOf(progress, database),
             current: step ? { seq: step.seq, migration: step.migration, name: step.name } : null,
             lastCheck: progress.lastCheck.get(database) ?? null,
           },
@@ -57,6 +58,12 @@ export function statusOf(progress: Progress): StatusReport {
       ? {}
       : { dataMigration: plan?.data ?? { id: progress.asked.id, direction: progress.asked.direction } }),
   };
+}
+
+function boundariesOf({ legs }: Progress, database: string): Pick<DatabaseProgress, 'boundaries'> {
+  if (legs.length < 2) return {};
+  let steps = 0;
+  return { boundaries: legs.map((leg) => (steps += (leg.steps[database] ?? 0) + (leg.data?.[database] ?? 0))) };
 }
 
 /** Of data that calls of the product's own move; all else is in heartbeats. */

@@ -1,10 +1,10 @@
 import { WorkflowType } from '../../contract/ids.js';
 import { parseDataInput } from '../../contract/input.js';
+import { operatorName } from '../operator.js';
 import { argument, switchOption, type CommandSpec, type Invocation } from '../command.js';
 import { CliFailure, CommandError } from '../failure.js';
 import { expectKnownData } from '../session.js';
 import { startRun, WAITING } from '../start-run.js';
-import { operatorName } from './updates.js';
 
 export const dataRunCommand: CommandSpec = {
   name: 'data run',

@@ -24,6 +24,7 @@ import {
   setOptionsCommand,
   turnBackCommand,
 } from './updates.js';
+import { watchCommand } from './watch.js';
 import { workerCommand } from './worker.js';
 
 /** Every command, in the order of the help: the catalog, a downgrade, while it runs, what serves it. */
@@ -37,6 +38,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   dataListCommand,
   dataRunCommand,
   statusCommand,
+  watchCommand,
   approveCommand,
   retryCommand,
   pauseCommand,

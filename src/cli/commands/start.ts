@@ -9,10 +9,10 @@ import {
   type Invocation,
   type OptionSpec,
 } from '../command.js';
+import { operatorName } from '../operator.js';
 import { expectKnownTarget } from '../session.js';
 import { startRun, WAITING } from '../start-run.js';
 import { VIA_OPTION, viaOption } from '../via.js';
-import { operatorName } from './updates.js';
 
 const OPTIONS: readonly OptionSpec[] = [
   { flags: '--to <release>', description: 'the release to end at', required: true },

@@ -1,4 +1,3 @@
-import { userInfo } from 'node:os';
 import { ExitCode } from '../../contract/errors.js';
 import { UpdateName, type StatusReport } from '../../contract/messages.js';
 import {
@@ -10,6 +9,7 @@ import {
   type OptionSpec,
 } from '../command.js';
 import { CliFailure, CommandError } from '../failure.js';
+import { operatorName } from '../operator.js';
 import { progressLine, waitingLines, waitsForPerson } from '../progress.js';
 import { withRuns } from '../session.js';
 import { printJson } from '../terminal.js';
@@ -161,17 +161,6 @@ function printStatus({ terminal, json }: Invocation, status: StatusReport): void
   if (json) return printJson(terminal, status);
   terminal.out(progressLine(status));
   if (waitsForPerson(status)) terminal.out(waitingLines(status, terminal.colors).join('\n').trimStart());
-}
-
-/** Workflow code is not given the caller's identity, so every message carries a name; the operating system's is a fair guess. */
-export function operatorName(invocation: Invocation): string {
-  const given = stringOption(invocation.options, 'by');
-  if (given !== undefined) return given;
-  try {
-    return userInfo().username;
-  } catch {
-    return 'unknown'; // a container's user without an entry in its passwd
-  }
 }
 
 function optional(name: string, value: string | undefined): Record<string, string> {
