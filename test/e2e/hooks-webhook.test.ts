@@ -164,7 +164,7 @@ test.each([
 test('an abort, and a continue, end a call that is under way', async () => {
   const receiver = await openReceiver();
   receiver.replies('hang');
-  const shop = await openParts(parts.folder, { atStop: { webhook: { url: receiver.url }, timeoutSeconds: 600 } });
+  const shop = await openParts(parts.folder, { atStop: { webhook: { url: receiver.url }, timeoutSeconds: 300 } });
   const called = (times: number) =>
     until(() => receiver.received.length === times, { describe: `call ${times}`, within: 30_000 });
   const aborted = await shop.down();

@@ -46,7 +46,7 @@ let quietRuntime: Runtime | null = null;
 export async function openHarness(server: { address: string; namespace: string }): Promise<Harness> {
   const { address, namespace } = server;
   quietRuntime ??= Runtime.install({
-    logger: new DefaultLogger('ERROR'),
+    logger: new DefaultLogger('ERROR', () => undefined),
     telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: 'ERROR' }) } },
   });
   const connection = await Connection.connect({ address });
