@@ -6,7 +6,7 @@ import type { Plan, PlannedDataStep } from '../contract/plan.js';
 import { describeWriters } from '../contract/writers.js';
 import { progressOf } from '../instance/data-survey.js';
 import type { OpenInstance } from '../instance/instances.js';
-import { dataSteps } from '../journal/data.js';
+import { acceptedData, dataSteps } from '../journal/data.js';
 import { readFirstVersion } from '../journal/ledgers/release-marker.js';
 import { closedLegs } from '../journal/runs.js';
 import { expectedProgress } from '../plan/data-expected.js';
@@ -30,6 +30,18 @@ export async function dataAtRelease(
   { instance, run, plan, leg }: { instance: string; run: string; plan: Plan; leg: number },
   database: InstanceDatabase,
 ): Promise<readonly DirtyReason[]> {
+  const found = await findNotAtEnd({ instances, plans, log }, { instance, run, plan, leg }, database);
+  if (found.length === 0) return [];
+  const reason = reasonOf({ code: 'dataNotAtEnd', data: found }, database.name);
+  return [{ ...reason, evidence: reason.evidence + (await whoIsThere(instances.open(instance), database)) }];
+}
+
+/** Those that are not where they must be, but for what an operator has accepted here as it was found. */
+export async function findNotAtEnd(
+  { instances, plans, log }: Pick<ActivityDeps, 'instances' | 'plans' | 'log'>,
+  { instance, run, plan, leg }: { instance: string; run: string; plan: Plan; leg: number },
+  database: InstanceDatabase,
+): Promise<readonly DataNotAtEnd[]> {
   const moved = movedIn(plan, leg, database);
   const asked = new Set(moved.map(({ id }) => id));
   const catalog = await catalogOf(instances.open(instance));
@@ -59,8 +71,11 @@ export async function dataAtRelease(
     found.push(...(await recordedElsewhere(catalog, others, plan, leg, database)));
   }
   if (found.length === 0) return [];
-  const reason = reasonOf({ code: 'dataNotAtEnd', data: found }, database.name);
-  return [{ ...reason, evidence: reason.evidence + (await whoIsThere(instances.open(instance), database)) }];
+  const accepted = await database.sessions.withSession(({ client }) => acceptedData(client, run, leg));
+  return found.filter(
+    ({ id, expected, found: at }) =>
+      !accepted.some((each) => each.id === id && each.expected === expected && each.found === at),
+  );
 }
 
 /** Those who may have made the rows, where they are still connected; a hint, so a failure is none. */

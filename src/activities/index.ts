@@ -18,6 +18,7 @@ import { createEndRun, createRecordDecision } from './journal-entries.js';
 import { createMakeDataPlan } from './make-data-plan.js';
 import { createMakePlan } from './make-plan.js';
 import { createNotify } from './notify.js';
+import { createAcceptDirty, createSkipStep } from './overrule.js';
 import { createPlanCache } from './plan-cache.js';
 import { createReadLeg } from './read-leg.js';
 import { createRecordRelease } from './record-release.js';
@@ -87,6 +88,8 @@ export function createActivities({
     noteDataCall: named('noteDataCall', calls.noteDataCall),
     noteDataFailure: named('noteDataFailure', calls.noteDataFailure),
     endDataCalls: named('endDataCalls', calls.endDataCalls),
+    acceptDirty: beaten('acceptDirty', 'accepting what was found', createAcceptDirty(deps)),
+    skipStep: beaten('skipStep', 'taking the step over', createSkipStep(deps)),
     recordRelease: beaten('recordRelease', 'recording the release', createRecordRelease(deps)),
     verifyRelease: looking('verifyRelease', 'verifying the release', createVerifyRelease(deps)),
     recordDecision: beaten('recordDecision', 'recording the decision', createRecordDecision(deps)),

@@ -5,6 +5,7 @@ import type { AnswerHookInput, HookAnswered, HookCall, HookKinds } from './hooks
 import type { Via } from './input.js';
 import type { LossSummary, RestorePoint } from './losses.js';
 import type { Notice, NoticeAnswer } from './notices.js';
+import type { LedgerTreatment } from './messages.js';
 import type { Direction, PlanId } from './plan.js';
 import type { RunOptionsGiven } from './run-options.js';
 import type { Execution } from './script.js';
@@ -372,6 +373,34 @@ export interface RecordDecisionInput {
   readonly databases?: readonly DatabaseName[];
 }
 
+/** What an operator decides over the head of a check or a step: recorded and done in one transaction, under the claim's token. */
+export interface OverruleInput {
+  readonly instance: string;
+  readonly run: string;
+  readonly plan: PlanId;
+  readonly database: DatabaseName;
+  readonly token: string;
+  readonly by: string | null;
+  readonly why: string | null;
+  /** ISO 8601, workflow time: a repeat is known by it. */
+  readonly at: string;
+}
+
+export interface AcceptDirtyActivityInput extends OverruleInput {
+  /** As the operator was shown it: nothing else is accepted. */
+  readonly reason: DirtyReason;
+  /** 0-based, of the release that was being compared; null: at a step. */
+  readonly leg: number | null;
+}
+
+export interface SkipStepActivityInput extends OverruleInput {
+  readonly leg: number;
+  readonly seq: number;
+  readonly migration: MigrationId;
+  readonly direction: Direction;
+  readonly ledger: LedgerTreatment;
+}
+
 export interface EndRunInput {
   readonly instance: string;
   readonly run: string;
@@ -418,6 +447,10 @@ export interface Activities {
   /** A call that has failed for good, where people and the product look for it. */
   noteDataFailure(input: NoteDataFailureInput): Promise<void>;
   endDataCalls(input: EndDataCallsInput): Promise<DataOutcome>;
+  /** @throws {UnwindError} DirtyDatabase, where what is found is not what was shown: nothing is accepted then. */
+  acceptDirty(input: AcceptDirtyActivityInput): Promise<void>;
+  /** @throws {UnwindError} DirtyDatabase, where it is not this step's turn or the ledger does not say what it must. */
+  skipStep(input: SkipStepActivityInput): Promise<void>;
   recordRelease(input: RecordReleaseInput): Promise<RecordReleaseResult>;
   verifyRelease(input: VerifyReleaseInput): Promise<VerifyReleaseResult>;
   recordDecision(input: RecordDecisionInput): Promise<void>;

@@ -16,6 +16,14 @@ export type DirtyCode =
   | 'standby' // the server is in recovery: reads work, steps cannot
   | 'dataNotAtEnd'; // at this release a data migration must be at one of its ends, and is not
 
+/** What an operator may accept as it was found; the others would only stop the next step, or hide which database this is. */
+export const ACCEPTABLE = ['changedByOthers', 'invalidIndex', 'dataNotAtEnd'] as const satisfies readonly DirtyCode[];
+export type AcceptableCode = (typeof ACCEPTABLE)[number];
+
+export function isAcceptable(code: DirtyCode): code is AcceptableCode {
+  return (ACCEPTABLE as readonly DirtyCode[]).includes(code);
+}
+
 export interface DirtyReason {
   readonly code: DirtyCode;
   readonly database: DatabaseName;
@@ -23,6 +31,8 @@ export interface DirtyReason {
   readonly evidence: string;
   /** What to do about it: commands where there are any. */
   readonly remedy: string;
+  /** Of what can be accepted: tells this very finding from any other with its code. */
+  readonly mark?: string;
 }
 
 export type DirtyWarningCode =

@@ -1,6 +1,6 @@
 import type { DataBeat, DataStepRef, DataSubject } from './activities.js';
 import type { DatabaseName, DataMigrationId, MigrationId } from './catalog.js';
-import type { DirtyReason } from './dirty.js';
+import type { AcceptableCode, DirtyReason } from './dirty.js';
 import type { HaltHook, HookKind } from './hooks.js';
 import type { LossSummary, RestorePoint } from './losses.js';
 import type { Direction, PlanId } from './plan.js';
@@ -12,6 +12,8 @@ export const QueryName = { status: 'status' } as const;
 export const UpdateName = {
   approve: 'approve',
   retryStep: 'retryStep',
+  acceptDirty: 'acceptDirty',
+  skipStep: 'skipStep',
   pause: 'pause',
   resume: 'resume',
   continue: 'continue',
@@ -58,6 +60,8 @@ export interface Parked {
   readonly failure: string;
   readonly message: string;
   readonly reasons: readonly DirtyReason[];
+  /** 1-based, where the databases were being compared with a release. */
+  readonly leg?: number;
   /** ISO 8601, workflow time. */
   readonly since: string;
 }
@@ -149,6 +153,25 @@ export interface RetryStepInput {
   readonly database?: DatabaseName;
   readonly by?: string;
   readonly why?: string;
+}
+
+export interface AcceptDirtyInput {
+  readonly code: AcceptableCode;
+  /** Needed only when several databases are parked. */
+  readonly database?: DatabaseName;
+  readonly why: string;
+  readonly by?: string;
+}
+
+/** `record`: the product's row is written as if the step had succeeded; `keep`: it says so already. */
+export type LedgerTreatment = 'record' | 'keep';
+
+export interface SkipStepInput {
+  readonly ledger: LedgerTreatment;
+  /** Needed only when several databases are parked. */
+  readonly database?: DatabaseName;
+  readonly why: string;
+  readonly by?: string;
 }
 
 export interface PauseInput {

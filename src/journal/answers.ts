@@ -20,6 +20,8 @@ export const Answer = {
   claimed: 'UW009',
   /** The journal has another version than the worker knows; it is the detail. */
   version: 'UW010',
+  /** An operator takes a step over, and the ledger does not say what it must after it; the detail is what it says. */
+  ledger: 'UW011',
 } as const;
 export type Answer = (typeof Answer)[keyof typeof Answer];
 

@@ -131,3 +131,18 @@ export async function dataResult(
 ): Promise<Omit<DataOutcome, 'how'> | null> {
   return (await client.query<{ result: Omit<DataOutcome, 'how'> }>(RESULT, [run, leg, id])).rows[0]?.result ?? null;
 }
+
+const ACCEPTED = `-- pg-unwind data.accepted
+select d.id, d.expected, d.found
+  from pgunwind.accepted a,
+       jsonb_to_recordset(a.data) as d (id text, expected integer, found double precision)
+ where a.run = $1 and a.leg = $2 and a.code = 'dataNotAtEnd'`;
+
+/** Data migrations that an operator has accepted at a boundary, where they were found. */
+export async function acceptedData(
+  client: pg.ClientBase,
+  run: string,
+  leg: number,
+): Promise<readonly { readonly id: string; readonly expected: number; readonly found: number }[]> {
+  return (await client.query<{ id: string; expected: number; found: number }>(ACCEPTED, [run, leg])).rows;
+}

@@ -6,7 +6,7 @@
 -- SQLSTATEs of our own, one per answer; src/journal/answers.ts has the same list.
 --   UW001 busy · UW002 already done · UW003 begun by an earlier attempt · UW004 dirty · UW005 stale attempt
 --   UW006 journal incomplete · UW007 the script ended its transaction · UW008 the journal is behind · UW009 claimed by another workflow
---   UW010 the journal has another version than the worker
+--   UW010 the journal has another version than the worker · UW011 the ledger does not say what it must after a skipped step
 
 create or replace function pgunwind.catalogs() returns oid[]
 language sql immutable set search_path = pg_catalog, pg_temp as $$
@@ -120,7 +120,8 @@ $$;
 
 -- The young rows that neither the snapshot nor our own transactions explain. REFRESH MATERIALIZED VIEW gives the view
 -- and its indexes a new pg_class row each, and puts a new TOAST table in the place of the old: those are counted apart.
-create or replace function pgunwind.foreign_rows(since pg_snapshot, ours xid8[], own_relations oid[], out objects jsonb, out refreshed bigint)
+-- `objects` are the first twenty; `mark` tells all of them, and each later version of one, from any others.
+create or replace function pgunwind.foreign_rows(since pg_snapshot, ours xid8[], own_relations oid[], out objects jsonb, out refreshed bigint, out mark text)
 language plpgsql stable set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan as $$
 declare
   temp_relations oid[];
@@ -196,8 +197,10 @@ begin
                    'name', f.name,
                    'relation', case when f.relation <> 0 then coalesce(f.relation::regclass::text, f.relation::text) end))
             from (select * from judged where not is_refresh order by ord, relation, name limit 20) f),
-         (select count(*) from judged where is_refresh)
-    into objects, refreshed; -- `found` would be plpgsql's own FOUND
+         (select count(*) from judged where is_refresh),
+         (select md5(string_agg(concat_ws(' ', ord, oid, relation, name, xmin), ',' order by ord, oid, relation, name, xmin::text))
+            from judged where not is_refresh)
+    into objects, refreshed, mark; -- `found` would be plpgsql's own FOUND
 end
 $$;
 
@@ -317,6 +320,7 @@ declare
   now_snapshot pg_snapshot := pg_current_snapshot();
   counted record;
   strangers record;
+  mark text;
   now_counts bigint[];
   expected bigint[];
   items jsonb;
@@ -512,6 +516,7 @@ begin
       if counted.strangers > 0 then
         select * into strangers from pgunwind.foreign_rows(previous.check_snapshot, previous.xids, previous.own_relations);
         items := strangers.objects;
+        mark := strangers.mark;
         if strangers.refreshed > 0 then
           warnings := warnings || jsonb_build_object('code', 'refreshedView', 'data', strangers.refreshed);
         end if;
@@ -521,6 +526,7 @@ begin
       if items is not null or now_counts <> expected then
         reasons := reasons || jsonb_build_object('code', 'changedByOthers', 'data', jsonb_build_object(
           'rows', coalesce(items, '[]'),
+          'mark', mark,
           'counts', (select coalesce(jsonb_agg(jsonb_build_object('catalog', k.oid::regclass::text, 'expected', e.n, 'found', f.n)), '[]')
                        from unnest(pgunwind.catalogs()) with ordinality k (oid, ord)
                        join unnest(expected) with ordinality e (n, ord) using (ord)

@@ -8,7 +8,7 @@ import { newerJournal, noJournal, readMeta } from './missing.js';
 import { JOURNAL_VERSION } from './version.js';
 
 const SCHEMA_SQL = readFileSync(new URL('./schema.sql', import.meta.url), 'utf8');
-const FUNCTIONS_SQL = ['./functions.sql', './data-functions.sql']
+const FUNCTIONS_SQL = ['./functions.sql', './data-functions.sql', './overrule-functions.sql']
   .map((file) => readFileSync(new URL(file, import.meta.url), 'utf8'))
   .join('\n');
 

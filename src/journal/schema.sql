@@ -44,7 +44,7 @@ create table if not exists pgunwind.run (
   workflow_id text not null,
   -- Ids that the ledger called applied when the plan was made; with the done steps they give the set expected now.
   base text[] not null,
-  -- Indexes that were already invalid then.
+  -- Indexes that were already invalid then, and those that an operator has accepted since.
   base_invalid oid[] not null,
   planned_at timestamptz not null default clock_timestamp(),
   -- The first claim; null: planned, perhaps waiting for approval, nothing done.
@@ -81,7 +81,7 @@ create table if not exists pgunwind.step (
   check_counts bigint[],
   -- Rows that we added to each catalog minus those that we removed; before the end: the counters at the beginning.
   delta bigint[],
-  -- Instead of delta: rows counted afresh when the step ended.
+  -- Instead of delta: rows counted afresh when the step ended, or when an operator accepted what others had changed.
   counts bigint[],
   -- Relations whose catalog rows a statement outside a transaction may have changed.
   own_relations oid[] not null default '{}',
@@ -234,6 +234,19 @@ create table if not exists pgunwind.decision (
   decided_by text,
   why text,
   details jsonb not null
+);
+
+-- What a dirty check had found and an operator has accepted; the decision is beside it, written in the same transaction.
+create table if not exists pgunwind.accepted (
+  id bigint generated always as identity primary key,
+  run uuid not null references pgunwind.run,
+  -- Of the boundary where it was found; null: at a step.
+  leg integer,
+  code text not null,
+  -- Tells this very finding from any other of its code.
+  mark text not null,
+  data jsonb not null,
+  at timestamptz not null default clock_timestamp()
 );
 
 -- What consent to a run's plan was asked for: what it would lose of this database, each time that it was counted. Figures only.

@@ -1,11 +1,23 @@
-import type { DirtyCode, DirtyReason, DirtyWarning, DirtyWarningCode } from '../contract/dirty.js';
+import { createHash } from 'node:crypto';
+import {
+  isAcceptable,
+  type DirtyCode,
+  type DirtyReason,
+  type DirtyWarning,
+  type DirtyWarningCode,
+} from '../contract/dirty.js';
 import type { LockHolder, RawReason } from '../journal/answers.js';
 
 /** Puts what the database's `check` found into words: what it is, what it could mean, what to do. */
 export function reasonOf(raw: RawReason, database: string): DirtyReason {
   const code = raw.code as DirtyCode;
   const { evidence, remedy } = WORDS[code](raw.data, database);
-  return { code, database, evidence, remedy };
+  return { code, database, evidence, remedy, ...(isAcceptable(code) ? { mark: markOf(raw.data) } : {}) };
+}
+
+/** The evidence names the first ten objects; this is about all that the check has found, in the order of Postgres' jsonb. */
+export function markOf(data: unknown): string {
+  return createHash('sha256').update(JSON.stringify(data)).digest('hex').slice(0, 16);
 }
 
 export function warningOf(raw: RawReason, database: string): DirtyWarning {
@@ -133,7 +145,8 @@ const WORDS: Record<DirtyCode, Words> = {
       evidence: `someone else changed the schema since the last check (${parts.join('; ')})`,
       remedy:
         `Find out who (a deployment, a person, a cron job) and stop it. What was only added: drop it again, ${RETRY}. Otherwise abort this run, ` +
-        "put back what the plan's next steps rely on, and start again: the new run counts from what is there.",
+        "put back what the plan's next steps rely on, and start again: the new run counts from what is there. What may stay as it is, and does " +
+        'not touch what the next steps rely on: accept it (update "acceptDirty").',
     };
   },
   invalidIndex(data) {

@@ -1,5 +1,8 @@
 import type { DataBeat, DataStepRef } from '../contract/activities.js';
+import { isAcceptable } from '../contract/dirty.js';
+import { FailureType } from '../contract/errors.js';
 import { UpdateName, type Parked } from '../contract/messages.js';
+import { acceptInput, isSkippable } from './overrule-refusals.js';
 import { isHalted, type Progress, stateOf, stepsOf, stepsOfDatabase } from './progress.js';
 import { totalsText } from '../plan/loss-figures.js';
 import { statusOf } from './status.js';
@@ -68,6 +71,9 @@ function parkedParts(progress: Progress): string[] {
       ...entry.reasons.map(
         ({ code, database, evidence, remedy }) => `- **${code}** (${database}): ${evidence}\n  ${remedy}`,
       ),
+      ...(entry.failure !== FailureType.DirtyDatabase && isSkippable(entry)
+        ? ['Where you have carried the step out by hand, the update `skipStep` takes it for done.']
+        : []),
     ].join('\n\n'),
   );
 }
@@ -88,8 +94,12 @@ export function commandsOf(progress: Progress): string[] {
   const commands: string[] = [];
   if (state === 'needsOperator') {
     const several = progress.parked.size > 1;
-    for (const database of progress.parked.keys()) {
+    for (const [database, entry] of progress.parked) {
       commands.push(update(progress, UpdateName.retryStep, several && database !== '' ? { database } : {}));
+      const acceptable = entry.reasons.filter(({ code }) => isAcceptable(code));
+      commands.push(
+        ...acceptable.map((reason) => update(progress, UpdateName.acceptDirty, acceptInput(progress, reason))),
+      );
     }
     if (isHalted(progress)) commands.push(update(progress, UpdateName.continue, {}));
   }

@@ -139,7 +139,7 @@ async function recordRelease(
 
 async function verifyRelease(run: Run, plan: PlanSummary, index: number): Promise<boolean> {
   const { progress } = run;
-  const verified = await untilDone(run, wholeInstance(run), async () => {
+  const verified = await untilDone(run, { ...wholeInstance(run), leg: index }, async () => {
     const found = await during('verify', () =>
       unlessAborted(run, () =>
         run.proxies.verifyRelease({

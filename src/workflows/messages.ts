@@ -16,6 +16,7 @@ import { acceptControl } from './control.js';
 import { decide, recordConsent, recordDecision } from './decisions.js';
 import { during, Stuck } from './failures.js';
 import { yieldWaiting } from './holding.js';
+import { acceptOverruling } from './overrule.js';
 import { keyOfHalt } from './progress.js';
 import { refuse, refuseApprove, refuseContinue, refusePause, refuseResume, refuseRetryStep } from './refusals.js';
 import type { Run } from './run.js';
@@ -33,6 +34,7 @@ export const continueUpdate = defineUpdate<StatusReport, [ContinueInput | undefi
 export function acceptMessages(run: Run): void {
   const { progress } = run;
   acceptControl(run);
+  acceptOverruling(run);
 
   setHandler(statusQuery, () => statusOf(progress), { description: 'Where the run is and what it waits for.' });
 

@@ -15,6 +15,8 @@ export interface Place {
   readonly database: DatabaseName | null;
   readonly step?: StepRef;
   readonly data?: DataStepRef;
+  /** 0-based, of the release that the databases are compared with. */
+  readonly leg?: number;
   /** Databases whose claims the work needs: taken before it where they are missing, given back while it is parked. */
   readonly claims: readonly DatabaseName[];
 }
@@ -63,6 +65,7 @@ async function park(run: Run, place: Place, stuck: Stuck): Promise<boolean> {
     failure: stuck.failure,
     message: stuck.message,
     reasons: stuck.reasons,
+    ...(place.leg === undefined ? {} : { leg: place.leg + 1 }),
     since: now(),
   };
   run.progress.parked.set(keyOf(place), parked);
@@ -82,7 +85,7 @@ async function operatorSaysRetry(run: Run, place: Place): Promise<boolean> {
   return !progress.aborting && !progress.parked.has(keyOf(place));
 }
 
-async function claimMissing(run: Run, databases: readonly DatabaseName[]): Promise<void> {
+export async function claimMissing(run: Run, databases: readonly DatabaseName[]): Promise<void> {
   const { progress, proxies } = run;
   const missing = databases.filter((database) => !progress.tokens.has(database));
   if (missing.length === 0 || !progress.plan) return;

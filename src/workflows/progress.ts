@@ -97,6 +97,8 @@ export interface Progress {
   readonly tokens: Map<DatabaseName, string>;
   /** By database; '' for the whole instance. */
   readonly parked: Map<string, Parked>;
+  /** Keys of `parked` over which an operator's word is being carried out: another one's waits for its end. */
+  readonly overruling: Set<string>;
   readonly current: Map<DatabaseName, StepRef>;
   /** The data migrations of the current leg, as the journal has them and this run has carried them out. */
   readonly data: Map<DatabaseName, DataStepRef[]>;
@@ -158,6 +160,7 @@ export function startProgress(
     broken: false,
     tokens: new Map(Object.entries(carried?.tokens ?? {})),
     parked: new Map(carried?.parked.map((entry) => [entry.database ?? '', entry])),
+    overruling: new Set(),
     current: new Map(),
     data: new Map(),
     moving: new Map(),

@@ -125,6 +125,9 @@ export function createProxies(planned: RunOptions = BEFORE_THE_PLAN, given: RunO
     noteDataCall: moving.noteDataCall,
     noteDataFailure: parting.noteDataFailure,
     endDataCalls: releasing.endDataCalls,
+    /** Short transactions behind the locks, for which somebody waits. */
+    acceptDirty: releasing.acceptDirty,
+    skipStep: releasing.skipStep,
     recordRelease: releasing.recordRelease,
     verifyRelease: verifying.verifyRelease,
     recordConsent: releasing.recordDecision,

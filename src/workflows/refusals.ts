@@ -5,7 +5,7 @@ import { UpdateName } from '../contract/messages.js';
 import { runOptionsSchema } from '../contract/run-options.js';
 import { isHalted, type Progress, stateOf } from './progress.js';
 
-const who = { by: z.string().max(200).optional(), why: z.string().max(2000).optional() };
+export const who = { by: z.string().max(200).optional(), why: z.string().max(2000).optional() };
 const approveSchema = z.strictObject({ plan: z.string(), ...who });
 const retryStepSchema = z.strictObject({ database: z.string().optional(), ...who });
 const abortSchema = z.strictObject({ at: z.enum(['now', 'boundary']).optional(), ...who });
@@ -50,6 +50,15 @@ export function refuseRetryStep(progress: Progress, input: unknown): void {
         : `"${database}" is not parked. Parked: ${named.join(', ')}.`,
     );
   }
+  refuseWhileOverruling(progress, database ?? parked[0] ?? '');
+}
+
+/** Of two operators at once, the second must see what became of the first one's word. */
+export function refuseWhileOverruling({ overruling }: Progress, key: string): void {
+  if (!overruling.has(key)) return;
+  refuse(
+    `"${UpdateName.acceptDirty}" or "${UpdateName.skipStep}" of another operator is being carried out there. Nothing was done. Look again in a moment.`,
+  );
 }
 
 export function refuseAbort(progress: Progress, input: unknown): void {
@@ -116,20 +125,26 @@ export function refuseContinue(progress: Progress, input: unknown): void {
   }
 }
 
-function refuseWhenOver(progress: Progress): void {
+export function refuseWhenOver(progress: Progress): void {
   const over = progress.phase === 'completed' || progress.phase === 'aborted' || progress.phase === 'cancelled';
   if (over || progress.ending) refuse('The run has already ended.');
   if (progress.aborting) refuse('The run is being aborted; it ends when the running steps have ended.');
 }
 
-function parse<T>(schema: z.ZodType<T>, input: unknown, update: string, example: string): T {
+export function parse<T>(
+  schema: z.ZodType<T>,
+  input: unknown,
+  update: string,
+  example: string,
+  optionally = '"by" and "why"',
+): T {
   const parsed = schema.safeParse(input);
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map((issue) =>
     issue.path.length > 0 ? `"${issue.path.join('.')}": ${issue.message}` : issue.message,
   );
   return refuse(
-    `"${update}" takes ${example}, optionally with "by" and "why": ${problems.join('; ')}. Nothing was done.`,
+    `"${update}" takes ${example}, optionally with ${optionally}: ${problems.join('; ')}. Nothing was done.`,
   );
 }
 

@@ -28,6 +28,7 @@ test('there is a saved history of every shape that a run can take', () => {
   expect(files.toSorted()).toEqual(
     [
       'aborted',
+      'accepted',
       'approved',
       'cancelled-in-a-step',
       'continued-as-new-1',
@@ -44,6 +45,7 @@ test('there is a saved history of every shape that a run can take', () => {
       'paused-then-resumed',
       'reset',
       'second-attempt',
+      'skipped',
       'stale-then-claimed',
       'stop-on-the-way',
       'three-databases',

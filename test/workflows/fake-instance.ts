@@ -1,6 +1,7 @@
 import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import type {
+  AcceptDirtyActivityInput,
   Activities,
   CheckVerdict,
   DataPlace,
@@ -9,6 +10,7 @@ import type {
   MakePlanInput,
   PlanSummary,
   RecordDecisionInput,
+  SkipStepActivityInput,
   StepRef,
 } from '../../src/contract/activities.js';
 import { createAskPollers } from '../../src/activities/ask-pollers.js';
@@ -47,6 +49,8 @@ export class FakeInstance {
   readonly done = new Set<string>();
   readonly tokens = new Map<DatabaseName, string>();
   readonly decisions: RecordDecisionInput[] = [];
+  /** What operators have passed over, as each database was told. */
+  readonly overrulings: (AcceptDirtyActivityInput | SkipStepActivityInput)[] = [];
   readonly timelinesSeen: (number | null)[] = [];
   /** What each step was told about sessions in its way; undefined: what the instance says. */
   readonly policies: (BlockerPolicy | undefined)[] = [];
@@ -383,6 +387,19 @@ export class FakeInstance {
         this.calls.push(`done ${input.database} data ${input.leg} ${input.id}`);
         const { attempt } = Context.current().info;
         return { how: 'ran' as const, batches, rows, progress: input.progress, tookMs: 1.5, attempt };
+      }),
+
+    acceptDirty: (input) =>
+      this.#call('acceptDirty', `${input.database} ${input.reason.code}`, async () => {
+        if (input.token !== this.tokens.get(input.database)) throw failure('StaleAttempt', 'a newer claim exists');
+        this.overrulings.push(input);
+      }),
+
+    skipStep: (input) =>
+      this.#call('skipStep', `${input.database} ${input.seq} ${input.ledger}`, async () => {
+        if (input.token !== this.tokens.get(input.database)) throw failure('StaleAttempt', 'a newer claim exists');
+        this.overrulings.push(input);
+        this.done.add(`${input.database} ${input.seq}`);
       }),
 
     recordRelease: (input) =>

@@ -16,12 +16,14 @@ import { statusCommand } from './status.js';
 import { temporalCommand } from './temporal.js';
 import {
   abortCommand,
+  acceptCommand,
   approveCommand,
   continueCommand,
   pauseCommand,
   resumeCommand,
   retryCommand,
   setOptionsCommand,
+  skipCommand,
   turnBackCommand,
 } from './updates.js';
 import { watchCommand } from './watch.js';
@@ -41,6 +43,8 @@ export const COMMANDS: readonly CommandSpec[] = [
   watchCommand,
   approveCommand,
   retryCommand,
+  acceptCommand,
+  skipCommand,
   pauseCommand,
   resumeCommand,
   continueCommand,

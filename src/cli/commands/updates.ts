@@ -47,6 +47,54 @@ export const retryCommand: CommandSpec = {
     send(invocation, UpdateName.retryStep, optional('database', stringOption(invocation.options, 'database'))),
 };
 
+const MUST_SAY_WHY: readonly OptionSpec[] = [
+  { flags: '--by <name>', description: 'who decides, for the journal (else the name of the user that runs this)' },
+  { flags: '--why <text>', description: 'why, for the journal', required: true },
+];
+
+export const acceptCommand: CommandSpec = {
+  name: 'accept',
+  args: '<instance> <code>',
+  summary: 'Accept one reason of a dirty check as it was shown, with a reason of your own, and go on.',
+  details:
+    'Codes: changedByOthers, invalidIndex, dataNotAtEnd. What was shown is accepted and nothing else: where more is found by then, nothing ' +
+    'is, and the run shows it. The decision is in the journal, in the transaction that lets the run go on.',
+  options: [{ flags: '--database <name>', description: 'which one, when several are parked' }, ...MUST_SAY_WHY],
+  examples: ['accept acme-eu changedByOthers --why "the DBA\'s audit trigger stays, OPS-1182"'],
+  json: true,
+  run: (invocation) =>
+    send(invocation, UpdateName.acceptDirty, {
+      code: argument(invocation, 1),
+      ...optional('database', stringOption(invocation.options, 'database')),
+    }),
+};
+
+export const skipCommand: CommandSpec = {
+  name: 'skip',
+  args: '<instance>',
+  summary: 'Take over the step at which a database is parked: its effect is there already, or you see to it.',
+  details:
+    'The step is not run, and counts as done. "--ledger record" writes the product\'s ledger row as if it had succeeded; "--ledger keep" ' +
+    'leaves the ledger, which must say so already. What the schema is by then is what later checks count from.',
+  options: [
+    {
+      flags: '--ledger <how>',
+      description: "what becomes of the product's ledger",
+      choices: ['record', 'keep'],
+      required: true,
+    },
+    { flags: '--database <name>', description: 'which one, when several are parked' },
+    ...MUST_SAY_WHY,
+  ],
+  examples: ['skip acme-eu --ledger record --why "ran the rest of the script by hand"'],
+  json: true,
+  run: (invocation) =>
+    send(invocation, UpdateName.skipStep, {
+      ledger: requiredOption(invocation.options, 'ledger'),
+      ...optional('database', stringOption(invocation.options, 'database')),
+    }),
+};
+
 export const pauseCommand: CommandSpec = {
   name: 'pause',
   args: '<instance>',

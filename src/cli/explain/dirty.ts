@@ -29,11 +29,11 @@ export const DIRTY: Readonly<Record<DirtyCode, Explanation>> = {
   changedByOthers: {
     means:
       'The system catalogs differ by more than our own transactions did: someone changed the schema since the last check.',
-    todo: 'Find out who and stop it. What was only added: drop it again, then "retryStep". Otherwise abort, put back what the next steps rely on, and start again.',
+    todo: 'Find out who and stop it. What was only added: drop it again, then "retryStep". Otherwise abort, put back what the next steps rely on, and start again. What may stay: "acceptDirty".',
   },
   invalidIndex: {
     means: 'An index became invalid that was not before: a concurrent build failed.',
-    todo: 'Drop it with "drop index concurrently", then "retryStep".',
+    todo: 'Drop it with "drop index concurrently", then "retryStep". One that may stay: "acceptDirty".',
   },
   earlierAttemptAlive: {
     means: 'A session of an earlier attempt still works on the server.',
@@ -59,6 +59,6 @@ export const DIRTY: Readonly<Record<DirtyCode, Explanation>> = {
   dataNotAtEnd: {
     means:
       'At this release a data migration must be at one of its ends, and is not: somebody has made rows of the other form meanwhile.',
-    todo: 'Stop the application of another release. Then abort and start again (the new plan carries it to its end first), or put the rows right by hand and "retryStep".',
+    todo: 'Stop the application of another release. Then abort and start again (the new plan carries it to its end first), or put the rows right by hand and "retryStep". What this release can live with: "acceptDirty".',
   },
 };
