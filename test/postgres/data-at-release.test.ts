@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
+import { createAcceptDirty } from '../../src/activities/overrule.js';
 import { createMakePlan } from '../../src/activities/make-plan.js';
 import { createRecordRelease } from '../../src/activities/record-release.js';
 import { createVerifyRelease } from '../../src/activities/verify-release.js';
+import type { DirtyReason } from '../../src/contract/dirty.js';
 import { runData } from '../../src/data/run-data.js';
 import { claimDatabase } from '../../src/step/claim.js';
 import { entry, openDataShop, reversible, type DataShop } from '../support/data-shop.js';
@@ -39,8 +41,31 @@ async function firstLeg(before: () => Promise<unknown> = () => Promise.resolve()
   await createRecordRelease(deps)({ instance: 'acme', run, plan: id, leg: 0, tokens: { frontend: token } });
   await before();
   const verify = createVerifyRelease(deps);
-  return (await verify({ instance: 'acme', run, plan: id, leg: 0, fingerprint: false })).reasons;
+  const accept = createAcceptDirty(deps);
+  standing = {
+    reasons: async () => (await verify({ instance: 'acme', run, plan: id, leg: 0, fingerprint: false })).reasons,
+    accept: (reason, at) =>
+      accept({
+        instance: 'acme',
+        run,
+        plan: id,
+        database: 'frontend',
+        token,
+        leg: 0,
+        reason,
+        by: 'ann',
+        why: 'OPS-1',
+        at,
+      }),
+  };
+  return standing.reasons();
 }
+
+/** The boundary that `firstLeg` has reached, for what comes after. */
+let standing: {
+  reasons(): Promise<readonly DirtyReason[]>;
+  accept(reason: DirtyReason, at: string): Promise<void>;
+};
 
 const record = (rows: string) => `
   create table out_of_band_migrations (id integer primary key, progress double precision not null, last_updated timestamptz,
@@ -74,7 +99,24 @@ describe('at a release', () => {
           /^data migration 7 \(moves 7\) is at 0\.0097\d* and must be at 0 here$/,
         ) as string,
         remedy: expect.stringContaining('abort this run and start again') as string,
+        mark: expect.any(String) as string,
       },
+    ]);
+  });
+
+  test('is accepted as it was found; at another progress it is a reason again', async () => {
+    shop = await openDataShop([reversible(7, 'v4.0.0')]);
+    const write = () => shop.database.query(`insert into letters values (1000, 'LETTER'), (1001, 'x'), (1002, 'y')`);
+    const [shown] = await firstLeg(write);
+    await standing.accept(shown as DirtyReason, '2026-11-23T03:00:00Z');
+    expect(await standing.reasons()).toEqual([]);
+    await shop.database.query(`insert into letters values (1003, 'LETTER')`);
+    expect(await standing.reasons()).toEqual([expect.objectContaining({ code: 'dataNotAtEnd' })]);
+    await expect(standing.accept(shown as DirtyReason, '2026-11-23T03:01:00Z')).rejects.toMatchObject({
+      message: expect.stringContaining('It has changed since it was shown') as string,
+    });
+    expect(await shop.database.query('select kind, decided_by from pgunwind.decision')).toEqual([
+      { kind: 'acceptDirty', decided_by: 'ann' },
     ]);
   });
 

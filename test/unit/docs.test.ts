@@ -161,7 +161,7 @@ describe('commands in the documents', () => {
       expect(Object.values(UpdateName)).toContain(options.get('--name'));
       expect(
         Object.keys((input ?? {}) as object).filter(
-          (key) => !['plan', 'release', 'database', 'at', 'blockers', 'by', 'why'].includes(key),
+          (key) => !['plan', 'release', 'database', 'at', 'blockers', 'code', 'ledger', 'by', 'why'].includes(key),
         ),
       ).toEqual([]);
     }
