@@ -26,17 +26,29 @@ export function pgUnwind(words: readonly string[], env: Readonly<Record<string, 
   return start(process.execPath, ['scripts/run.mjs', 'cli.js', ...words], env);
 }
 
-function start(program: string, args: readonly string[], env: Readonly<Record<string, string>>): Running {
+/** The same on a pseudo-terminal of 80 columns and 24 rows; what is typed goes to `process.stdin`. */
+export function pgUnwindOnTerminal(words: readonly string[], env: Readonly<Record<string, string>> = {}): Running {
+  const line = ['stty rows 24 cols 80;', 'exec', process.execPath, 'scripts/run.mjs', 'cli.js', ...words].join(' ');
+  const onTerminal = { CI: '', TERM: 'xterm', ...env };
+  return start('script', ['--quiet', '--return', '--command', line, '/dev/null'], onTerminal, 'pipe');
+}
+
+function start(
+  program: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  input: 'ignore' | 'pipe' = 'ignore',
+): Running {
   const child = spawn(program, args, {
     cwd: REPOSITORY,
     env: { ...process.env, CI: '1', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [input, 'pipe', 'pipe'],
     detached: true, // a group of its own: what is left of it can be ended as one
   });
   let out = '';
   let err = '';
-  child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
+  child.stdout?.on('data', (chunk: Buffer) => (out += chunk.toString()));
+  child.stderr?.on('data', (chunk: Buffer) => (err += chunk.toString()));
   const ended = new Promise<Ended>((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (code) => resolve({ code, out, err }));

@@ -9,7 +9,7 @@ import { workflowIdOf } from '../../src/contract/ids.js';
 import type { StatusReport, UnwindReport } from '../../src/contract/messages.js';
 import type { Plan } from '../../src/contract/plan.js';
 import { until } from '../support/until.js';
-import { npmRun, pgUnwind, stop, type Ended, type Running } from './command-line.js';
+import { npmRun, pgUnwind, pgUnwindOnTerminal, stop, type Ended, type Running } from './command-line.js';
 
 const instance = `e2e-${randomBytes(4).toString('hex')}`;
 const MIDDLE = 'v2.0.0';
@@ -147,6 +147,7 @@ describe('an instance on its way down, typed as an operator would', () => {
       { within: 30_000, describe: 'the run to wait for consent' },
     );
     expect(waiting.out).toContain('waits for consent');
+    await watchAndLeave();
 
     expect((await run('abort', instance, '--why', 'e2e')).code).toBe(0);
     const aborted = await until(
@@ -157,6 +158,50 @@ describe('an instance on its way down, typed as an operator would', () => {
       { within: 30_000, describe: 'the run to be aborted' },
     );
     expect(lastLine(aborted)).toContain('was stopped by an operator: 0 of');
+  });
+});
+
+/** On the whole screen of a terminal: the frame, and after q the terminal as it was, with the run still waiting. */
+async function watchAndLeave(): Promise<void> {
+  const watching = pgUnwindOnTerminal(['watch', instance], { PG_UNWIND_CONFIG: shop.configFile });
+  await until(() => watching.printed().includes('waits for consent'), {
+    within: 60_000,
+    describe: 'the frame',
+    show: () => watching.printed(),
+  });
+  watching.process.stdin?.write('q');
+  const { code, out } = await watching.ended;
+  expect(code).toBe(130);
+  const [frames = '', after = ''] = out.split('\x1b[?7h\x1b[?25h\x1b[?1049l');
+  expect(frames).toContain('\x1b[?1049h');
+  expect(frames).toContain(`frontend`);
+  expect(after).toContain(`the run of ${instance} goes on`);
+  expect(after).not.toContain('\x1b[?');
+  expect((await run('status', instance)).code).toBe(3);
+}
+
+describe('what happened', () => {
+  test('history lists the runs, newest first, with who decided; log tells their steps', async () => {
+    const history = await run('history', instance);
+    expect(history.code).toBe(0);
+    const lines = history.out.split('\n').filter((line) => line.includes(' ↓ ') || line.includes(' ↑ '));
+    expect(lines[0]).toMatch(new RegExp(`${MIDDLE} ↓ ${shop.oldest} +aborted, nothing done +0/`));
+    expect(lines.at(-1)).toMatch(new RegExp(`↑ ${shop.newest} +completed +78/78 .*approve \\(eve\\)`));
+
+    const log = await run('log', instance, '--database', 'frontend', '--last', '1000');
+    expect(log.out).toContain(`release ${MIDDLE} reached`);
+    expect(log.out).toMatch(/step 1 \d+ .* ↓ done, \d+ ms/);
+    const first = (await runJson<{ entries: { kind: string; at: string }[] }>('log', instance, '--last', '1000'))
+      .entries;
+    expect(first.map(({ at }) => at)).toEqual(first.map(({ at }) => at).toSorted());
+    expect((await run('log', instance, '--run', 'zz')).code).toBe(2);
+  });
+
+  test('the words of a shell are completed from the configuration', async () => {
+    const completed = (...words: string[]) =>
+      run('completion', 'words', '--', ...words).then(({ out }) => out.trim().split('\n'));
+    expect(await completed('downgrade', '')).toContain(instance);
+    expect(await completed('downgrade', instance, '--to', '=', 'v')).toContain(MIDDLE);
   });
 });
 

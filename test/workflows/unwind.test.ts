@@ -198,7 +198,12 @@ describe('what a run costs and shows', () => {
       warnings: [],
       drift: {},
     });
-    expect(status.databases['frontend']).toMatchObject({ done: 3, total: 4, lastCheck: { clean: true, how: 'quiet' } });
+    expect(status.databases['frontend']).toMatchObject({
+      done: 3,
+      total: 4,
+      boundaries: [3, 4],
+      lastCheck: { clean: true, how: 'quiet' },
+    });
     expect(status.run).toMatch(/^[0-9a-f-]{36}$/);
     const metadata = await handle.query<{ currentDetails?: string; definition?: unknown }>(
       '__temporal_workflow_metadata',

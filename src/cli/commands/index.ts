@@ -2,6 +2,7 @@ import type { CommandSpec } from '../command.js';
 import { catalogBuildCommand } from './catalog-build.js';
 import { catalogShowCommand } from './catalog-show.js';
 import { checkCommand } from './check.js';
+import { completionCommand } from './completion.js';
 import { dataListCommand } from './data-list.js';
 import { dataRunCommand } from './data-run.js';
 import { demoCommand } from './demo.js';
@@ -54,6 +55,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   historyCommand,
   logCommand,
   explainCommand,
+  completionCommand(() => COMMANDS),
   workerCommand,
   setupCommand,
   devCommand,
