@@ -96,6 +96,9 @@ function titleLines(status: ShownStatus, elapsedMs: number): Line[] {
   ];
 }
 
+/** A holder's name, address and age stand at the end of a long sentence. */
+const MOST_REASON_LINES = 4;
+
 function databaseLines(status: ShownStatus, figures: FiguresByActivity, { columns }: Size): Line[] {
   const all = Object.entries(status.databases);
   const nameWidth = Math.max(0, ...all.map(([name]) => name.length));
@@ -110,7 +113,9 @@ function databaseLines(status: ShownStatus, figures: FiguresByActivity, { column
       { text: `${name.padEnd(nameWidth)} ` },
       { text: tickedBar(done, total, boundaries, barWidth), ...(isFull ? { paint: 'green' as const } : {}) },
       { text: ` ${`${done}/${total}`.padStart(numberWidth)} ${percent(done, total).padStart(4)}  ` },
-      parked ? { text: 'parked', paint: 'yellow' } : { text: currentText(progress, told?.seconds), paint: 'dim' },
+      parked
+        ? { text: 'parked', paint: 'yellow' }
+        : { text: currentText(progress, told?.failed === undefined ? told?.seconds : undefined), paint: 'dim' },
     ];
     const why = parked ? '' : reasonOf(told);
     return why === ''
@@ -118,7 +123,7 @@ function databaseLines(status: ShownStatus, figures: FiguresByActivity, { column
       : [
           head,
           ...wrapped(`  ↳ ${why}`, columns)
-            .slice(0, 2)
+            .slice(0, MOST_REASON_LINES)
             .map((text) => line(text, 'yellow')),
         ];
   });
@@ -134,9 +139,11 @@ function currentText({ current, done, total }: DatabaseProgress, seconds: number
 /** What a step says while it simply runs: nothing that it waits for. */
 const RUNNING: ReadonlySet<string> = new Set(['', 'running', 'reading the journal', ABOUT_TO_BEGIN]);
 
+/** Between two attempts what the last one met says more than that the next one is waited for: it names who is in the way. */
 function reasonOf(told: { doing: string; failed?: string } | undefined): string {
   if (told === undefined || RUNNING.has(told.doing)) return '';
-  return told.failed === undefined ? told.doing : `${told.doing}: ${told.failed}`;
+  if (told.failed === undefined) return told.doing;
+  return `${told.doing.replace(/ waits for its turn.*$/, ' soon')}: ${told.failed}`;
 }
 
 function waitLines(status: ShownStatus, { columns }: Size): Line[] {

@@ -119,12 +119,12 @@ describe('a frame', () => {
     expect(drawn(STATUS, SMALL).join('\n')).toMatchInlineSnapshot(`
       "acme-eu  running  v3.0.0 ↓ v1.0.0
       1 min 5 s · leg 2/3 → v1.1.0 · 15 of 50…
-
       frontend  ██│░░│░░░░ 12/40  30%  31 s ·…
         ↳ waits for AccessExclusiveLock on
           public.orders, held up by process
+          4711 (psql, user eve, idle in
+          transaction for 12 min)
       codeintel ███│░│░░░░  3/10  30%  
-
       last checks: frontend clean (quiet) 16:…
       p pause   a abort   q leave (the run go…"
     `);
@@ -205,6 +205,18 @@ describe('a frame', () => {
         }
       }
     }
+  });
+
+  test('between two attempts says what the last one met, to the end of the sentence', () => {
+    const told: DataFigures = {
+      doing: 'attempt 4 waits for its turn and for a worker (the last one ended: StepInterrupted)',
+      failed:
+        'Another transaction was in the way at statement 1 of passkeys: it had to wait for process 3982 (report-builder)',
+      seconds: 3,
+    };
+    const text = drawn(STATUS, WIDE, { figures: new Map([['frontend-0013-down', told]]) }).join('\n');
+    expect(text).toMatch(/↳ attempt 4 soon: Another transaction[^]*process 3982[^]*\(report-builder\)/);
+    expect(text).not.toContain('3 s · 1528395717');
   });
 
   test('has a question in place of the hints, and what became of a key above them', () => {
