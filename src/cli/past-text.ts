@@ -58,7 +58,12 @@ function whatText(entry: PastEntry, colors: Terminal['colors']): string {
 
 type EntryOf<Kind> = Extract<PastEntry, { kind: Kind }>;
 
-const HOW: Readonly<Record<string, string>> = { foundDone: 'found done', resumed: 'resumed', probed: 'probed' };
+const HOW: Readonly<Record<string, string>> = {
+  foundDone: 'found done',
+  resumed: 'resumed',
+  probed: 'probed',
+  skipped: 'not run: an operator took it over',
+};
 
 function stepText({ seq, facts }: EntryOf<'step'>, colors: Terminal['colors']): string {
   const { migration, name, direction, state, attempt, how, ms, notices } = facts;

@@ -1,3 +1,4 @@
+import { isAcceptable } from '../contract/dirty.js';
 import type { DatabaseProgress, Parked, RunState, UnwindReport } from '../contract/messages.js';
 import { totalsText } from '../plan/loss-figures.js';
 import { bar, cut, durationText, percent } from './bars.js';
@@ -141,6 +142,7 @@ export function waitingLines(status: ShownStatus, colors: Terminal['colors']): s
     ...(status.parked.length === 0 && status.waitingFor !== null ? [`It waits for ${status.waitingFor}.`] : []),
     'When the cause is gone, go on; or end the run where it stands:',
     ...retryCommands(status, several),
+    ...acceptCommands(status),
     ...(hook === undefined
       ? []
       : [`  pg-unwind continue ${operandsOf(status)}    # what hooks.${hook.name} is for was done by hand`]),
@@ -163,6 +165,18 @@ function parkedLines(parked: Parked): string[] {
         `  - ${reason.database} ${reason.code}: ${reason.evidence}${reason.remedy ? ` What to do: ${reason.remedy}` : ''}`,
     ),
   ];
+}
+
+/** Of each reason that may stay as it was found. */
+function acceptCommands({ instance, parked }: ShownStatus): string[] {
+  const reasons = parked.flatMap((it) => it.reasons);
+  const several = new Set(reasons.map(({ database }) => database)).size > 1;
+  return reasons
+    .filter(({ code }) => isAcceptable(code))
+    .map(
+      ({ code, database }) =>
+        `  pg-unwind accept ${instance} ${code}${several ? ` --database ${database}` : ''} --why '…'    # it may stay as it is`,
+    );
 }
 
 function retryCommands(status: ShownStatus, several: boolean): string[] {

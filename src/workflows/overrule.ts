@@ -1,6 +1,7 @@
 import { defineUpdate, isCancellation, setHandler } from '@temporalio/workflow';
 import type { OverruleInput } from '../contract/activities.js';
 import type { DatabaseName } from '../contract/catalog.js';
+import { FailureType } from '../contract/errors.js';
 import {
   type AcceptDirtyInput,
   type Decision,
@@ -87,7 +88,8 @@ async function overrule(
     const order = { instance: input.instance, run: progress.run, plan: plan.plan, database, token, by, why, at };
     await during('check', () => unlessAborted(run, () => work(order)));
   } catch (error) {
-    if (isCancellation(error) && progress.aborting) refuse('The run is being aborted. Nothing was done.');
+    const ended = isCancellation(error) || (error instanceof Stuck && error.failure === FailureType.StaleAttempt);
+    if (ended && progress.aborting) refuse('The run is being aborted, and goes on from here no more.');
     if (!(error instanceof Stuck)) throw error;
     const entry = progress.parked.get(key);
     const others = entry?.reasons.filter((reason) => reason.database !== database) ?? [];

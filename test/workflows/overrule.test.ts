@@ -125,6 +125,23 @@ test('of two operators at once the second is told to look again', async () => {
   expect((await report).decisions).toEqual([expect.objectContaining({ kind: 'acceptDirty', by: 'ann' })]);
 });
 
+test('an abort that comes while it is carried out ends the run, and whoever sent it is told', async () => {
+  const gate = new Gate();
+  const instance = threeSteps().next('checkDirty frontend 2', dirty('frontend')).next('acceptDirty', gate.twist);
+  const { inState, update, report } = await harness.start(instance);
+  await inState('needsOperator');
+  const accepting = update('acceptDirty', { code: 'changedByOthers', by: 'ann', why: 'it stays' });
+  await gate.reached;
+  await update('abort', { by: 'bob' });
+  await until(() => !instance.tokens.has('frontend'), { describe: 'the claim to be given back' });
+  gate.open();
+  expect(await refusalOf(accepting)).toContain('The run is being aborted');
+  const ended = await report;
+  expect(ended).toMatchObject({ outcome: 'aborted', stepsDone: 1 });
+  expect(ended.decisions).toContainEqual(expect.objectContaining({ kind: 'abort', by: 'bob' }));
+  expect(instance.count('applyMigration frontend 2')).toBe(0);
+});
+
 test('a step that was taken over counts as done, is named in the report, and is not run', async () => {
   const instance = threeSteps().next('applyMigration frontend 2', fails('StepFailed', '42P01 at public.jobs'));
   const { handle, inState, update, report } = await harness.start(instance);
