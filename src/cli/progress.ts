@@ -140,9 +140,9 @@ export function waitingLines(status: ShownStatus, colors: Terminal['colors']): s
     colors.yellow(`${status.instance} needs an operator`),
     ...status.parked.flatMap((it) => parkedLines(it)),
     ...(status.parked.length === 0 && status.waitingFor !== null ? [`It waits for ${status.waitingFor}.`] : []),
+    ...acceptCommands(status),
     'When the cause is gone, go on; or end the run where it stands:',
     ...retryCommands(status, several),
-    ...acceptCommands(status),
     ...(hook === undefined
       ? []
       : [`  pg-unwind continue ${operandsOf(status)}    # what hooks.${hook.name} is for was done by hand`]),
@@ -167,16 +167,17 @@ function parkedLines(parked: Parked): string[] {
   ];
 }
 
-/** Of each reason that may stay as it was found. */
+/** Above the commands that come first: a short terminal shows the last lines. */
 function acceptCommands({ instance, parked }: ShownStatus): string[] {
   const reasons = parked.flatMap((it) => it.reasons);
   const several = new Set(reasons.map(({ database }) => database)).size > 1;
-  return reasons
+  const commands = reasons
     .filter(({ code }) => isAcceptable(code))
     .map(
       ({ code, database }) =>
-        `  pg-unwind accept ${instance} ${code}${several ? ` --database ${database}` : ''} --why '…'    # it may stay as it is`,
+        `  pg-unwind accept ${instance} ${code}${several ? ` --database ${database}` : ''} --why '…'`,
     );
+  return commands.length === 0 ? [] : ['What was found may stay as it is:', ...commands];
 }
 
 function retryCommands(status: ShownStatus, several: boolean): string[] {

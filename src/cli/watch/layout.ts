@@ -58,7 +58,7 @@ function beginning({ lines, rest }: Section, room: number): readonly Line[] {
   const where = rest === undefined ? '' : `: ${rest}`;
   return [
     ...lines.slice(0, room - 1 - last),
-    line(`… ${hidden} more ${hidden === 1 ? 'line' : 'lines'}${where}`, 'dim'),
+    line(`… ${hidden} more${where}`, 'dim'),
     ...lines.slice(lines.length - last),
   ];
 }

@@ -142,6 +142,8 @@ describe('a frame', () => {
       frontend 1528395717: DirtyDatabase during check, since 2026-11-23T16:02:12.000Z
         "frontend" is not in the state that step 13 starts from. Nothing was changed.
         - frontend invalidIndex: index x is invalid. What to do: Drop it.
+      What was found may stay as it is:
+        pg-unwind accept acme-eu invalidIndex --why '…'
       When the cause is gone, go on; or end the run where it stands:
         pg-unwind retry acme-eu
         pg-unwind abort acme-eu
@@ -150,8 +152,6 @@ describe('a frame', () => {
 
       16:01:00 UTC  decided: resume by eve
       16:02:12 UTC  frontend 1528395717 parked: DirtyDatabase during check
-
-
 
 
 
@@ -167,7 +167,7 @@ describe('a frame', () => {
       codeintel ███│░│░░░░  3/10  30%  
       acme-eu needs an operator
       frontend 1528395717: DirtyDatabase
-      … 9 more lines: pg-unwind status acme-eu
+      … 12 more: pg-unwind status acme-eu
         pg-unwind retry acme-eu
         pg-unwind abort acme-eu
       r retry   a abort   q leave (the run go…"
