@@ -1,10 +1,14 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { Client } from '@temporalio/client';
 import { NativeConnection, Runtime, Worker, type Logger as SdkLogger, type LogMetadata } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { createActivities } from './activities/index.js';
+import { createWorkerMetrics, SECONDS_BUCKETS } from './activities/metrics.js';
 import type { Config } from './config/schema.js';
 import { connect, resolveTarget } from './temporal/connection.js';
+import { openHealth, type Health, type Probes } from './temporal/health.js';
+import { watchRunStates } from './temporal/run-states.js';
 import { registeredSearchAttributes } from './temporal/search-attributes.js';
 
 export interface WorkerDeps {
@@ -24,7 +28,18 @@ const ROLLBACK_SECONDS = 15;
  * Serves the task queue until the signal comes. Owns the connections to Temporal and, through the activities, all sessions on
  * databases; they are closed when it returns, also when it throws.
  */
-export async function runWorker({ config, env, log, signal, onReady }: WorkerDeps): Promise<void> {
+export async function runWorker(deps: WorkerDeps): Promise<void> {
+  const { healthAddress } = deps.config.worker;
+  if (healthAddress === null) return serve(deps, null);
+  const health = await openHealth(healthAddress);
+  try {
+    await serve(deps, health);
+  } finally {
+    await health.close();
+  }
+}
+
+async function serve({ config, env, log, signal, onReady }: WorkerDeps, health: Health | null): Promise<void> {
   const { taskQueue } = config.temporal;
   const { maxConcurrentActivities, shutdownGraceSeconds, metricsAddress } = config.worker;
   installRuntime(log, metricsAddress);
@@ -36,7 +51,8 @@ export async function runWorker({ config, env, log, signal, onReady }: WorkerDep
     ...(isLoopback(address) ? { grpcCompression: { codec: 'none' } } : {}),
   });
   try {
-    const { close, ...activities } = createActivities({ config, log, searchAttributes, env });
+    const metrics = createWorkerMetrics(Runtime.instance().metricMeter);
+    const { close, ...activities } = createActivities({ config, log, searchAttributes, env, metrics });
     try {
       const worker = await Worker.create({
         connection,
@@ -55,13 +71,20 @@ export async function runWorker({ config, env, log, signal, onReady }: WorkerDep
       });
       const stop = () => worker.shutdown();
       const running = worker.run();
+      health?.serve(probesOf(worker, connection, signal));
       signal.addEventListener('abort', stop, { once: true });
       if (signal.aborted) stop();
       else {
         log.info(`worker ready: task queue ${taskQueue}, namespace ${namespace}, ${address}`);
         onReady?.();
       }
-      await running.finally(() => signal.removeEventListener('abort', stop));
+      const isCounted = metricsAddress !== null && searchAttributes;
+      const client = new Client({ connection, namespace });
+      const unwatch = isCounted ? watchRunStates({ client, taskQueue, log, tell: metrics.runs }) : () => undefined;
+      await running.finally(() => {
+        unwatch();
+        signal.removeEventListener('abort', stop);
+      });
       log.info('worker stopped');
     } finally {
       await close();
@@ -71,6 +94,29 @@ export async function runWorker({ config, env, log, signal, onReady }: WorkerDep
   }
 }
 
+/** Longer than a server that is busy takes to answer from memory, shorter than whoever asks us waits. */
+const ANSWER_MS = 2_000;
+
+/** A stop is no fault: the worker lives until what runs has ended, and takes nothing more. */
+function probesOf(worker: Worker, connection: NativeConnection, signal: AbortSignal): Probes {
+  const ask = async () => {
+    await connection.withDeadline(Date.now() + ANSWER_MS, () => connection.workflowService.getSystemInfo({}));
+    return null;
+  };
+  let asking: Promise<string | null> | null = null;
+  return {
+    live: () => (/^(FAILED|STOPPED)$/.test(worker.getState()) ? `the worker is ${worker.getState()}` : null),
+    ready: () => {
+      if (signal.aborted || worker.getState() !== 'RUNNING') return Promise.resolve('stopping');
+      // One question at a time, however many ask us.
+      asking ??= ask()
+        .catch(() => 'Temporal does not answer')
+        .finally(() => (asking = null));
+      return asking;
+    },
+  };
+}
+
 function installRuntime(log: Logger, metricsAddress: string | null): void {
   Runtime.install({
     logger: sdkLogger(log),
@@ -78,7 +124,11 @@ function installRuntime(log: Logger, metricsAddress: string | null): void {
     shutdownSignals: [],
     telemetryOptions: {
       logging: { filter: { core: 'WARN', other: 'WARN' }, forward: {} },
-      ...(metricsAddress === null ? {} : { metrics: { prometheus: { bindAddress: metricsAddress } } }),
+      ...(metricsAddress === null
+        ? {}
+        : {
+            metrics: { prometheus: { bindAddress: metricsAddress, histogramBucketOverrides: SECONDS_BUCKETS } },
+          }),
     },
   });
 }

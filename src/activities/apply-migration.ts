@@ -11,13 +11,20 @@ const VERDICT_FRESH_MS = 8_000;
 const HEARTBEAT_MS = 1_000;
 
 /** Carries out one step: heartbeats and cancellation around `applyStep`, one line in the log at its end. */
-export function createApplyMigration({ instances, plans, verdicts, log }: ActivityDeps): Activities['applyMigration'] {
+export function createApplyMigration({
+  instances,
+  plans,
+  verdicts,
+  log,
+  metrics,
+}: ActivityDeps): Activities['applyMigration'] {
   return async (input) => {
     const { instance, run, plan, leg, seq, migration, direction, token } = input;
     const context = Context.current();
     const { cancellationSignal: signal } = context;
     const attempt = context.info.attempt;
     const database = instances.open(instance).database(input.database);
+    const at = { instance, database: database.name };
     const began = Date.now();
     let doing = 'reading the journal';
     const beat = () => context.heartbeat({ doing, seconds: Math.round((Date.now() - began) / 1_000) });
@@ -51,20 +58,25 @@ export function createApplyMigration({ instances, plans, verdicts, log }: Activi
             doing = 'running';
           },
           ...(input.blockers === undefined ? {} : { blockers: input.blockers }),
-          onEnded: (who, words) =>
+          onEnded: (who, words) => {
+            metrics.endedSession(at);
             log.warn(
               { instance, run, database: database.name, seq, migration, ended: who },
               `${database.name} ${migration}: ended ${words}, which held a lock that the step needs`,
-            ),
+            );
+          },
+          onWaited: (ms) => metrics.lockWait(at, ms),
           pause: (ms) => pause(ms, undefined, { signal }),
           signal,
         },
       );
       verdicts.keep(run, database.name, check);
+      metrics.step(at, applied);
       const outcome: StepOutcome = {
         ...applied,
         check: check === null ? null : verdictFrom(check, database.name),
       };
+      if (outcome.check !== null) metrics.check(at, outcome.check);
       log.info(
         { instance, run, database: database.name, seq, migration, direction, ...applied },
         `${database.name} ${migration} ${step.name} ${direction} ${told(outcome)} ${Math.round(outcome.tookMs)} ms (${seq}/${total})`,
@@ -76,6 +88,9 @@ export function createApplyMigration({ instances, plans, verdicts, log }: Activi
         );
       }
       return outcome;
+    } catch (error) {
+      metrics.step(at, 'failed');
+      throw error;
     } finally {
       clearInterval(ticker);
     }

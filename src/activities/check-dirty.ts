@@ -6,7 +6,7 @@ import type { ActivityDeps } from './deps.js';
 /** A check that rode behind the last commit of this very worker answers for a second; after that the database is asked. */
 const RIDING_MS = 1_000;
 
-export function createCheckDirty({ instances, verdicts, log }: ActivityDeps): Activities['checkDirty'] {
+export function createCheckDirty({ instances, verdicts, log, metrics }: ActivityDeps): Activities['checkDirty'] {
   return async ({ instance, run, database: name, nextSeq, timeline, server }) => {
     const riding = verdicts.recall(run, name, nextSeq, RIDING_MS);
     if (riding !== null) return verdictFrom(riding, name, timeline);
@@ -17,6 +17,7 @@ export function createCheckDirty({ instances, verdicts, log }: ActivityDeps): Ac
     });
     verdicts.keep(run, name, raw);
     const verdict = verdictFrom(raw, name, timeline);
+    metrics.check({ instance, database: name }, verdict);
     if (!verdict.clean) {
       log.warn(
         { instance, run, database: name, nextSeq },

@@ -42,13 +42,14 @@ export function createClaim({ instances, verdicts }: ActivityDeps): Activities['
 }
 
 /** Gives tokens back where they are still the newest. */
-export function createYieldClaim({ instances }: ActivityDeps): Activities['yieldClaim'] {
-  return async ({ instance, databases, tokens }) => {
+export function createYieldClaim({ instances, metrics }: ActivityDeps): Activities['yieldClaim'] {
+  return async ({ instance, databases, tokens, why }) => {
     const opened = instances.open(instance);
     await Promise.all(
       databases.map(async (name) => {
         const token = tokens[name];
         if (token === undefined || token === '') return;
+        if (why === 'parked') metrics.parked({ instance, database: name });
         await opened.database(name).sessions.withSession(({ client }) => yieldFence(client, token));
       }),
     );

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { RawCheck } from '../journal/answers.js';
 import type { Instances } from '../instance/instances.js';
+import type { WorkerMetrics } from './metrics.js';
 import type { PlanCache } from './plan-cache.js';
 
 /** What the activities share in one worker. */
@@ -9,6 +10,7 @@ export interface ActivityDeps {
   readonly plans: PlanCache;
   readonly verdicts: Verdicts;
   readonly log: Logger;
+  readonly metrics: WorkerMetrics;
   /** What references to secrets find, and what a hook's command inherits. */
   readonly env: NodeJS.ProcessEnv;
   /** Of the configuration file: where a hook's command runs. */

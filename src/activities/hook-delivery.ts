@@ -16,6 +16,16 @@ type HookDocument = HookCall | Notice;
  * @throws {UnwindError} InvalidConfig: this worker has not what the call needs.
  */
 export async function deliver(
+  deps: ActivityDeps,
+  document: HookDocument,
+  hook: HookConfig,
+): Promise<{ outcome: HookOutcome; what: string }> {
+  const delivered = await callOnce(deps, document, hook);
+  deps.metrics.hookCall(document.instance, document.hook, delivered.outcome.kind);
+  return delivered;
+}
+
+async function callOnce(
   { env, folder }: ActivityDeps,
   call: HookDocument,
   hook: HookConfig,

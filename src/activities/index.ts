@@ -18,6 +18,7 @@ import { createEndRun, createRecordDecision } from './journal-entries.js';
 import { createMakeDataPlan } from './make-data-plan.js';
 import { createMakePlan } from './make-plan.js';
 import { createNotify } from './notify.js';
+import { createWorkerMetrics, type WorkerMetrics } from './metrics.js';
 import { createAcceptDirty, createSkipStep } from './overrule.js';
 import { createPlanCache } from './plan-cache.js';
 import { createReadLeg } from './read-leg.js';
@@ -31,6 +32,8 @@ export interface ActivityOptions {
   /** The namespace has our search attributes: workflows may write them. */
   readonly searchAttributes: boolean;
   readonly env?: NodeJS.ProcessEnv;
+  /** What the worker counts; left out: nobody asks. */
+  readonly metrics?: WorkerMetrics;
 }
 
 /** All activities over one set of sessions; `close` ends those. */
@@ -39,6 +42,7 @@ export function createActivities({
   log,
   searchAttributes,
   env,
+  metrics = createWorkerMetrics(),
 }: ActivityOptions): Activities & { close(): Promise<void> } {
   const instances = createInstances({ config, ...(env === undefined ? {} : { env }) });
   const deps: ActivityDeps = {
@@ -46,6 +50,7 @@ export function createActivities({
     plans: createPlanCache(),
     verdicts: createVerdicts(),
     log,
+    metrics,
     env: env ?? process.env,
     folder: path.dirname(config.file),
     searchAttributes,
@@ -53,6 +58,8 @@ export function createActivities({
   const named =
     <I, O>(name: string, work: (input: I) => Promise<O>) =>
     async (input: I) => {
+      const { attempt } = Context.current().info;
+      if (attempt > 1) metrics.retry(instanceIn(input), name);
       try {
         return await work(input);
       } catch (error) {
@@ -97,4 +104,10 @@ export function createActivities({
     askPollers: looking('askPollers', 'asking who polls', createAskPollers()),
     close: () => instances.close(),
   };
+}
+
+/** Every input but one or two names the instance that it is about. */
+function instanceIn(input: unknown): string {
+  const { instance } = (input ?? {}) as { instance?: unknown }; // as: an object of the contract
+  return typeof instance === 'string' ? instance : '';
 }

@@ -25,16 +25,16 @@ const temporalSchema = z.strictObject({
   taskQueue: text.default(TASK_QUEUE),
 });
 
+const hostAndPort = (example: string) => z.string().regex(/^\S+:\d{1,5}$/, `must be host:port, such as ${example}`);
+
 const workerSchema = z.strictObject({
   maxConcurrentActivities: z.number().int().min(1).max(10_000).default(50),
   /** How long a stopping worker lets a step finish before it rolls it back. */
   shutdownGraceSeconds: z.number().int().min(0).max(86_400).default(30),
   /** host:port for Prometheus; null: no metrics. */
-  metricsAddress: z
-    .string()
-    .regex(/^\S+:\d{1,5}$/, 'must be host:port, such as 127.0.0.1:9464')
-    .nullable()
-    .default(null),
+  metricsAddress: hostAndPort('127.0.0.1:9464').nullable().default(null),
+  /** host:port for /livez and /readyz; null: nobody can ask. */
+  healthAddress: hostAndPort('127.0.0.1:9465').nullable().default(null),
 });
 
 const productSchema = z.strictObject({

@@ -47,6 +47,7 @@ export async function applyStep(
       session,
       step: order,
       ...(context.onEnded === undefined ? {} : { onEnded: context.onEnded }),
+      ...(context.onWaited === undefined ? {} : { onWaited: context.onWaited }),
     });
     for (let round = 0; round < MAX_ROUNDS; round += 1) {
       context.signal.throwIfAborted();

@@ -33,10 +33,13 @@ export interface LockWaitOptions {
   /** What the record of an ended session says; null: nothing is ever ended. */
   readonly step: { readonly run: string; readonly seq: number; readonly attempt: number } | null;
   readonly onEnded?: (who: EndedSession, words: string) => void;
+  /** The time since the look before, at each look that finds the session waiting: on the average, for how long it does. */
+  readonly onWaited?: (ms: number) => void;
 }
 
-export function createLockWaits({ policy, session, step, onEnded }: LockWaitOptions): LockWaits {
+export function createLockWaits({ policy, session, step, onEnded, onWaited }: LockWaitOptions): LockWaits {
   let last: Blocked | null = null;
+  let looked = performance.now();
   const refused = new Map<number, string>();
   const ended: EndedSession[] = [];
 
@@ -73,6 +76,9 @@ export function createLockWaits({ policy, session, step, onEnded }: LockWaitOpti
     ended,
     async see(blocked, second) {
       last = blocked;
+      const now = performance.now();
+      if (blocked !== null) onWaited?.(now - looked);
+      looked = now;
       if (blocked === null || policy === 'wait') return;
       for (const blocker of blocked.sessions) await end(blocker, second);
     },

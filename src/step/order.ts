@@ -40,6 +40,8 @@ export interface AttemptContext {
   readonly blockers?: BlockerPolicy;
   /** Told of each session that was ended for the step's sake. */
   readonly onEnded?: (who: EndedSession, words: string) => void;
+  /** Told at each look that finds the session waiting for a lock: the time since the look before. */
+  readonly onWaited?: (ms: number) => void;
   /** How often the session is looked after, and when it counts as lost; the tests have no minutes. */
   readonly limits?: Partial<WatchLimits>;
 }

@@ -2,6 +2,7 @@ import path from 'node:path';
 import { pino } from 'pino';
 import { stringify } from 'yaml';
 import { createVerdicts, type ActivityDeps } from '../../src/activities/deps.js';
+import { createWorkerMetrics } from '../../src/activities/metrics.js';
 import { createPlanCache } from '../../src/activities/plan-cache.js';
 import { buildCatalog } from '../../src/catalog/build.js';
 import { writeCatalog } from '../../src/catalog/store.js';
@@ -84,6 +85,7 @@ instances:
       log,
       env,
       folder,
+      metrics: createWorkerMetrics(),
       searchAttributes: false,
     },
     async close() {

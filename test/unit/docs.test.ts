@@ -321,10 +321,51 @@ describe('docker-compose.yml', () => {
     }
   });
 
+  test('the health check of the worker asks where its configuration answers', () => {
+    const { worker } = parseYaml(read('deploy/config/pg-unwind.yaml')) as { worker: { healthAddress: string } };
+    expect(worker.healthAddress).toMatch(/^0\.0\.0\.0:\d+$/);
+    expect(JSON.stringify(compose.services['worker']?.healthcheck)).toContain(
+      `http://127.0.0.1:${worker.healthAddress.split(':')[1]}/readyz`,
+    );
+  });
+
   test('the server gets both dynamic config values', () => {
     const values = parseYaml(read('deploy/temporal-dynamic-config.yaml')) as Record<string, { value: unknown }[]>;
     expect(values['system.enableActivityEagerExecution']?.[0]?.value).toBe(true);
     expect(values['history.transferProcessorMaxPollRPS']?.[0]?.value).toBe(10_000);
+  });
+});
+
+describe('deploy/prometheus-alerts.yaml', () => {
+  const { groups } = parseYaml(read('deploy/prometheus-alerts.yaml')) as {
+    groups: { rules: { alert: string; expr: string; for: string; annotations: { summary: string } }[] }[];
+  };
+  const rules = groups.flatMap((group) => group.rules);
+
+  test('every rule asks for metrics and labels that a worker has', () => {
+    const source = read('src/activities/metrics.ts');
+    for (const { alert, expr } of rules) {
+      for (const [metric] of expr.matchAll(/pg_unwind_\w+/g)) expect(source, alert).toContain(`'${metric}'`);
+      for (const [, states = ''] of expr.matchAll(/state=~?"([\w|]+)"/g)) {
+        for (const state of states.split('|')) expect(read('src/contract/messages.ts'), alert).toContain(`'${state}'`);
+      }
+    }
+    expect(rules.map(({ alert }) => alert)).toContain('PgUnwindNeedsOperator');
+  });
+
+  test('every rule has a time and words', () => {
+    for (const rule of rules) {
+      expect(rule.for, rule.alert).toMatch(/^\d+m$/);
+      expect(rule.annotations.summary, rule.alert).not.toBe('');
+    }
+  });
+});
+
+describe('metrics', () => {
+  test('docs/operations.md lists all that a worker has, and no other', () => {
+    const named = (text: string, form: RegExp) => [...text.matchAll(form)].map(([, name]) => name).toSorted();
+    const made = named(read('src/activities/metrics.ts'), /create\w+\(\s*'(pg_unwind_\w+)'/g);
+    expect(named(read('docs/operations.md'), /^\| `(pg_unwind_\w+)`/gm)).toEqual(made);
   });
 });
 

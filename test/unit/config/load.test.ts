@@ -47,7 +47,12 @@ describe('a configuration', () => {
   test('gets its defaults, and paths that are relative to its own folder', () => {
     const config = parse(GOOD);
     expect(config.temporal).toEqual({ taskQueue: 'pg-unwind' });
-    expect(config.worker).toEqual({ maxConcurrentActivities: 50, shutdownGraceSeconds: 30, metricsAddress: null });
+    expect(config.worker).toEqual({
+      maxConcurrentActivities: 50,
+      shutdownGraceSeconds: 30,
+      metricsAddress: null,
+      healthAddress: null,
+    });
     const instance = findInstance(config, 'acme-eu');
     expect(instance.product.name).toBe('shop');
     expect(instance.product.catalog).toBe('/etc/pg-unwind/catalog/shop');
