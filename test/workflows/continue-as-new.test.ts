@@ -58,6 +58,32 @@ test('a long run goes on in a new history with its position, its claims and its 
   expect(instance.count('verifyRelease')).toBe(3);
 });
 
+test('a stop is told once, and the number of the next event goes on in the new history', async () => {
+  const instance = new FakeInstance(
+    [
+      { release: 'v6.0.0', steps: { frontend: ['m2'] } },
+      { release: 'v5.0.0', steps: { frontend: ['m1'] } },
+    ],
+    { stops: [0], hooks: { notify: 'webhook' } },
+  );
+  const { handle, inState, update, report } = await harness.start(instance);
+  await inState('atStop');
+  const first = firstRunOf(handle);
+  const current = harness.client.workflow.getHandle(handle.workflowId);
+  for (;;) {
+    await update('pause');
+    await update('resume');
+    if ((await current.describe()).runId !== first) break;
+  }
+  await inState('atStop');
+  await update('continue');
+  expect((await report).outcome).toBe('completed');
+  expect(instance.notices.map(({ number, event }) => [number, event])).toEqual([
+    [1, 'atStop'],
+    [2, 'completed'],
+  ]);
+});
+
 test('a hook that has answered is not called again in the new history, and a stop that waits goes on waiting', async () => {
   const instance = new FakeInstance(
     [

@@ -56,7 +56,12 @@ test('a run tells that it waits for consent, is parked, stands at a stop and has
   expect(parked.parked?.reasons).toEqual(['changedByOthers']);
   expect(parked.message).toContain('"codeintel" is parked during check of c2 (step 1): DirtyDatabase.');
   expect(parked.waitingFor).toContain('"retryStep"');
-  expect(parked.commands.map((line) => /--name (\w+)/.exec(line)?.[1])).toEqual(['retryStep', 'abort', 'turnBack']);
+  expect(parked.commands.map((line) => /--name (\w+)/.exec(line)?.[1])).toEqual([
+    'retryStep',
+    'acceptDirty',
+    'abort',
+    'turnBack',
+  ]);
   expect(stop).toMatchObject({
     release: 'v6.0.0',
     next: 'v5.0.0',
