@@ -1,22 +1,27 @@
 import type { DataBeat, DataStepRef } from '../contract/activities.js';
 import { isAcceptable } from '../contract/dirty.js';
 import { FailureType } from '../contract/errors.js';
-import { UpdateName, type Parked } from '../contract/messages.js';
+import { UpdateName, type Parked, type RunState } from '../contract/messages.js';
 import { acceptInput, isSkippable } from './overrule-refusals.js';
 import { isHalted, type Progress, stateOf, stepsOf, stepsOfDatabase } from './progress.js';
 import { totalsText } from '../plan/loss-figures.js';
 import { statusOf } from './status.js';
+
+/** States in which nothing goes on before a person has said something: how to say it stands before all figures. */
+const ASKING: ReadonlySet<RunState> = new Set(['awaitingApproval', 'needsOperator', 'paused', 'atStop']);
 
 /**
  * The picture of the run as Markdown, for the Web UI's "Current Details" and `temporal workflow metadata`: what matters first,
  * then what to type. Counts are `133 of 259`, because the Web UI renders `133/259` as a fraction.
  */
 export function detailsOf(progress: Progress): string {
+  const asks = ASKING.has(stateOf(progress));
   return [
     heading(progress),
     ...parkedParts(progress),
-    ...nextCommands(progress),
-    ...table(progress),
+    ...lossTotals(progress),
+    ...(asks ? [...nextMoves(progress), ...table(progress)] : [...table(progress), ...nextMoves(progress)]),
+    ...lossParts(progress),
     ...notes(progress),
   ]
     .join('\n\n')
@@ -33,8 +38,8 @@ function heading(progress: Progress): string {
     lines.push(`${where}${done} of ${total} steps done`);
   }
   const { waitingFor } = statusOf(progress);
-  // As code: the Web UI would turn the quotes of the JSON into typographic ones, which nobody can paste.
-  if (waitingFor) lines.push(`Waits for ${waitingFor.replace(/\{.*?\}/g, (json) => `\`${json}\``)}.`);
+  // Without the JSON: it stands below as code. The Web UI would turn its quotes into typographic ones, which nobody can paste.
+  if (waitingFor) lines.push(`Waits for ${waitingFor.replace(/ with \{.*?\}/g, '')}.`);
   const moving = [...progress.moving].filter(([database]) => !progress.parked.has(database));
   lines.push(
     ...moving.map(
@@ -67,9 +72,10 @@ function parkedParts(progress: Progress): string[] {
   return [...progress.parked.values()].map((entry) =>
     [
       `### ${entry.database ?? 'The instance'} is parked: ${entry.failure}`,
-      `${place(entry)}since ${entry.since}. ${entry.message}`,
+      `${place(progress, entry)}since ${timeText(entry.since)}. ${entry.message}`,
+      ...wordsOfTheServer(progress, entry),
       ...entry.reasons.map(
-        ({ code, database, evidence, remedy }) => `- **${code}** (${database}): ${evidence}\n  ${remedy}`,
+        ({ code, database, evidence, remedy }) => `- **${code}** (${database}): ${evidence}.\n\n  ${remedy}`,
       ),
       ...(entry.failure !== FailureType.DirtyDatabase && isSkippable(entry)
         ? ['Where you have carried the step out by hand, the update `skipStep` takes it for done.']
@@ -78,14 +84,39 @@ function parkedParts(progress: Progress): string[] {
   );
 }
 
-function place({ during, seq, migration }: Parked): string {
-  return `During ${during}${migration === null ? '' : ` of ${migration}`}${seq === null ? '' : ` (step ${seq})`}, `;
+function place({ current }: Progress, { database, during, seq, migration }: Parked): string {
+  const step = current.get(database ?? '');
+  const name = step?.migration === migration ? ` ${step?.name}` : '';
+  if (during === 'step' && migration !== null) return `In step ${seq}, ${migration}${name}, `;
+  return `During ${during}${migration === null ? '' : ` of ${migration}${name}`}${seq === null ? '' : ` (step ${seq})`}, `;
 }
 
-function nextCommands(progress: Progress): string[] {
+/** They may hold data, so they stay in the database: how to ask for them. */
+function wordsOfTheServer({ run }: Progress, { failure, database, seq }: Parked): string[] {
+  if (failure !== FailureType.StepFailed || seq === null) return [];
+  const query = [
+    'select at, sqlstate, statement, message, detail',
+    'from pgunwind.failure',
+    `where run = '${run}' and seq = ${seq}`,
+    'order by at desc limit 1;',
+  ];
+  return [`What the server said, asked in the database "${database}":`, fenced(query, 'sql')];
+}
+
+function nextMoves(progress: Progress): string[] {
   const commands = commandsOf(progress);
   if (commands.length === 0) return [];
-  return [...(stateOf(progress) === 'awaitingApproval' ? lossParts(progress) : []), fenced(commands)];
+  const state = stateOf(progress);
+  const plan = state === 'awaitingApproval' ? progress.plan?.plan : undefined;
+  const names = commands.flatMap((line) => /--name (\w+)/.exec(line)?.[1] ?? []);
+  const form = `In the Web UI: "More Actions", "Send an Update", ${[...new Set(names)].map((name) => `\`${name}\``).join(' or ')}`;
+  const here =
+    plan === undefined
+      ? [`${form}. On a command line:`]
+      : // In two lines, because one is wider than the frame that the Web UI shows it in.
+        [`${form}; with \`approve\` goes the data`, fenced([`{"plan":`, `"${plan}"}`], 'json'), 'On a command line:'];
+  const busy = state === 'running' ? ['What each step does at this moment is under "Pending Activities".'] : [];
+  return [...busy, ...here, fenced(commands.map((line) => line.replace(/ (?=--)/, ' \\\n  ')))];
 }
 
 /** What a person may type now, the likeliest first; empty where nothing is left to be said. */
@@ -106,6 +137,7 @@ export function commandsOf(progress: Progress): string[] {
   if (state === 'awaitingApproval' && progress.plan) {
     commands.push(update(progress, UpdateName.approve, { plan: progress.plan.plan }));
   }
+  if (state === 'running') commands.push(update(progress, UpdateName.pause, {}));
   if (state === 'paused') commands.push(update(progress, UpdateName.resume, {}));
   if (state === 'atStop') commands.push(update(progress, UpdateName.continue, {}));
   const over = state === 'completed' || state === 'aborted' || state === 'cancelled';
@@ -116,22 +148,39 @@ export function commandsOf(progress: Progress): string[] {
   return commands;
 }
 
-/** The figures of what is asked for; the words of the scripts, where nobody could count. */
-function lossParts({ plan, input }: Progress): string[] {
-  if (!plan) return [];
-  const { losses, destructiveExamples } = plan;
-  const lines = (losses?.largest ?? destructiveExamples).map((text) => `- ${text}`);
-  const more =
-    losses && losses.losses > losses.largest.length ? [`- … and ${losses.losses - losses.largest.length} more`] : [];
-  const unknown =
-    losses && losses.unknown > 0 ? [`- ${losses.unknown} steps may lose what is named only when they run`] : [];
-  const title = losses ? `What is lost, counted at ${losses.takenAt}. ${totalsText(losses)}` : 'What is lost:';
-  const whole = losses ? [`All of it: \`pg-unwind plan ${input.instance} --to ${plan.to} --html losses.html\``] : [];
-  return lines.length === 0 ? [] : [`${title}\n\n${[...lines, ...more, ...unknown].join('\n')}`, ...whole];
+function lossTotals(progress: Progress): string[] {
+  const losses = progress.plan?.losses;
+  if (stateOf(progress) !== 'awaitingApproval' || !losses) return [];
+  return [`Nothing has been changed yet. What is lost, counted at ${timeText(losses.takenAt)}. ${totalsText(losses)}`];
 }
 
-function fenced(lines: readonly string[]): string {
-  return ['```sh', ...lines, '```'].join('\n');
+/** The figures of what is asked for; the words of the scripts, where nobody could count. */
+function lossParts(progress: Progress): string[] {
+  const { plan, input } = progress;
+  if (stateOf(progress) !== 'awaitingApproval' || !plan) return [];
+  const { losses, destructiveExamples } = plan;
+  const lines = (losses?.largest ?? destructiveExamples).map((text) => `- ${text}`);
+  if (lines.length === 0) return [];
+  if (!losses) return [`What is lost:\n\n${lines.join('\n')}`];
+  const more = losses.losses - losses.largest.length;
+  const { unknown } = losses;
+  if (more > 0) lines.push(`- … and ${more} more`);
+  if (unknown > 0) {
+    lines.push(`- ${unknown === 1 ? 'one step' : `${unknown} steps`} may lose what is named only when it runs`);
+  }
+  return [
+    `The largest of it:\n\n${lines.join('\n')}`,
+    `All of it: \`pg-unwind plan ${input.instance} --to ${plan.to} --html losses.html\``,
+  ];
+}
+
+function fenced(lines: readonly string[], language = 'sh'): string {
+  return ['```' + language, ...lines, '```'].join('\n');
+}
+
+/** `2026-11-23 16:31:08 UTC`, from ISO 8601: as the Web UI itself writes times. */
+function timeText(iso: string): string {
+  return `${iso.slice(0, 10)} ${iso.slice(11, 19)} UTC`;
 }
 
 /** A line to copy: what the command line of Temporal takes as it is. */
@@ -160,12 +209,19 @@ function table(progress: Progress): string[] {
     return [
       database,
       `${done} of ${total}`,
-      step ? `${step.migration} ${step.name}` : '',
-      check ? `${check.clean ? 'clean' : 'dirty'} (${check.how}) ${check.at}` : '',
+      isAtBarrier(progress, database) ? 'waits for the others' : step ? `${step.migration} ${step.name}` : '',
+      check ? `${check.clean ? 'clean' : 'dirty'} (${check.how}) ${check.at.slice(11, 19)} UTC` : '',
     ];
   });
   const lines = [['database', 'done', 'step', 'last check'], ['---', '---', '---', '---'], ...rows];
   return [lines.map((cells) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`).join('\n')];
+}
+
+function isAtBarrier({ legs, leg, parked, phase }: Progress, database: string): boolean {
+  const now = leg === null ? undefined : legs[leg];
+  if (!now || now.closed || phase !== 'running' || parked.has(database)) return false;
+  const moved = (now.dataDone?.[database] ?? 0) >= (now.data?.[database] ?? 0);
+  return moved && (now.done[database] ?? 0) >= (now.steps[database] ?? 0);
 }
 
 function notes(progress: Progress): string[] {

@@ -151,7 +151,9 @@ describe('commands in the documents', () => {
       return;
     }
     const data = options.get('--type') === WorkflowType.dataMigration;
-    expect(options.get('--workflow-id')).toBe(data ? dataWorkflowIdOf('acme-eu', '7') : workflowIdOf('acme-eu'));
+    const [, id] = /\/data\/(\d+)$/.exec(options.get('--workflow-id') ?? '') ?? [];
+    expect(options.get('--workflow-id')).toBe(id ? dataWorkflowIdOf('acme-eu', id) : workflowIdOf('acme-eu'));
+    if (verb === 'start') expect((input as { id?: string }).id).toBe(data ? id : undefined);
     if (verb === 'start') {
       expect(Object.values(WorkflowType)).toContain(options.get('--type'));
       expect(options.get('--task-queue')).toBe(TASK_QUEUE);

@@ -211,7 +211,7 @@ describe('what a run costs and shows', () => {
     expect(metadata.currentDetails).toContain('**verifying**');
     expect(metadata.currentDetails).toContain('| frontend | 3 of 4 |');
     expect(metadata.currentDetails).toContain(
-      `temporal workflow update execute --workflow-id ${handle.workflowId} --name abort`,
+      `temporal workflow update execute \\\n  --workflow-id ${handle.workflowId} --name abort`,
     );
     await report;
     const { typedSearchAttributes } = await handle.describe();

@@ -1,0 +1,102 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { Client, Connection } from '@temporalio/client';
+import pg from 'pg';
+import { inject } from 'vitest';
+import { seedShop, setUpShop, type Shop } from '../../src/cli/example/shop.js';
+import { workflowIdOf } from '../../src/contract/ids.js';
+import { QueryName, UpdateName, type RunState, type StatusReport } from '../../src/contract/messages.js';
+import { until, untilSeen } from '../support/until.js';
+import { pgUnwind, stop } from './command-line.js';
+
+/** The example shop at its newest release with a few years of trade, and a real worker for it. */
+export interface ExampleShop extends Shop {
+  readonly client: Client;
+  /** In one of its databases, as the role that owns it. */
+  query<Row extends pg.QueryResultRow>(database: string, text: string): Promise<Row[]>;
+  connect(database: string): Promise<pg.Client>;
+  url(database: string): string;
+  inState(state: RunState): Promise<StatusReport>;
+  close(): Promise<void>;
+}
+
+export interface ExampleShopOptions {
+  readonly instance: string;
+  readonly temporal: { readonly address: string; readonly namespace: string; readonly taskQueue?: string };
+}
+
+export async function openExampleShop(options: ExampleShopOptions): Promise<ExampleShop> {
+  const { instance, temporal } = options;
+  const folder = await mkdtemp(path.join(tmpdir(), 'pg-unwind-shop-'));
+  const { url: superuserUrl, password } = inject('postgres');
+  const url = (database: string, role = 'postgres') => {
+    const it = new URL(superuserUrl);
+    it.pathname = `/${database}`;
+    it.username = role;
+    return it.href;
+  };
+  const postgres = { superuserUrl, password, url };
+  const shop = await setUpShop({ folder, instance, postgres, temporal });
+  const worker = pgUnwind(['worker'], { PG_UNWIND_CONFIG: shop.configFile });
+  const connection = await Connection.connect({ address: temporal.address });
+  const client = new Client({ connection, namespace: temporal.namespace });
+  const nameOf = (database: string) => `${instance.replaceAll('-', '_')}_${database}`;
+  const connect = async (database: string) => {
+    const it = new pg.Client(url(nameOf(database), 'shop'));
+    it.on('error', () => undefined); // of a test that failed before it ended it
+    await it.connect();
+    return it;
+  };
+  const inState = (state: RunState) =>
+    untilSeen(
+      () => client.workflow.getHandle(workflowIdOf(instance)).query<StatusReport>(QueryName.status),
+      (status) => status.state === state,
+      { within: 60_000, describe: `the run to be in the state ${state}` },
+    );
+  await until(() => worker.printed().includes('worker ready'), {
+    within: 90_000,
+    describe: 'the worker',
+    show: () => worker.printed(),
+  });
+  await fill();
+
+  return {
+    ...shop,
+    client,
+    connect,
+    url: (database) => url(nameOf(database), 'shop'),
+    inState,
+    async query<Row extends pg.QueryResultRow>(database: string, text: string) {
+      const it = await connect(database);
+      try {
+        return (await it.query<Row>(text)).rows;
+      } finally {
+        await it.end();
+      }
+    },
+    async close() {
+      await stop(worker);
+      await connection.close();
+      const server = new pg.Client(superuserUrl);
+      await server.connect();
+      for (const database of shop.databases) {
+        await server.query(`drop database if exists ${nameOf(database)} with (force)`);
+      }
+      await server.end();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+
+  async function fill(): Promise<void> {
+    const upgrade = await client.workflow.start('upgrade', {
+      taskQueue: temporal.taskQueue ?? 'pg-unwind',
+      workflowId: workflowIdOf(instance),
+      args: [{ instance, to: shop.newest }],
+    });
+    const { plan } = await inState('awaitingApproval');
+    await upgrade.executeUpdate(UpdateName.approve, { args: [{ plan, by: 'eve', why: 'nothing is in it yet' }] });
+    await upgrade.result();
+    await seedShop(postgres, shop);
+  }
+}

@@ -1,0 +1,215 @@
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { workflowIdOf } from '../../src/contract/ids.js';
+import { QueryName, type RunState, type StatusReport } from '../../src/contract/messages.js';
+import { findTemporal } from '../../src/temporal/find-temporal.js';
+import { repository } from '../support/shared.js';
+import { untilSeen } from '../support/until.js';
+import { openExampleShop, type ExampleShop } from './example-shop.js';
+
+const instance = `cli-${randomBytes(4).toString('hex')}`;
+
+/** Every line of the shell blocks of docs/temporal-cli.md, in their order. */
+const LINES = [
+  ...readFileSync(path.join(repository, 'docs', 'temporal-cli.md'), 'utf8').matchAll(/^```sh\n([^]*?)^```$/gm),
+].flatMap(([, text = '']) => text.split('\n').filter((line) => line !== ''));
+
+interface Told {
+  /** How the line of the page begins, after `temporal workflow ` and the like: page and test cannot drift apart. */
+  readonly line: string;
+  /** What must have happened before one would type it. */
+  readonly when?: () => Promise<unknown>;
+  /** What it prints, or what it is refused with; without the quotes of JSON, since it prints some objects in Go's way. */
+  readonly prints: RegExp;
+  /** Typed again until it prints that: what the list or `describe` tells comes a moment later. */
+  readonly again?: boolean;
+  readonly refused?: boolean;
+}
+
+let shop: ExampleShop;
+let run: (line: string) => Promise<{ refused: boolean; printed: string }>;
+/** Holds up the first step of `orders` until it is ended. */
+let forgotten: Awaited<ReturnType<ExampleShop['connect']>>;
+
+const plain = (text: string) => text.replaceAll('"', '').replaceAll(': ', ':');
+const inState = (state: RunState) => () => shop.inState(state);
+
+const STORY: readonly Told[] = [
+  { line: 'temporal task-queue describe', prints: /Pollers:[^]*activity/ },
+  { line: 'temporal workflow start --type downgrade', prints: /RunId/ },
+  {
+    line: `temporal workflow list --query 'UnwindState="awaitingApproval"'`,
+    when: inState('awaitingApproval'),
+    prints: /unwind\/acme-eu +downgrade/,
+    again: true,
+  },
+  {
+    line: 'temporal workflow metadata',
+    prints: /\*\*awaitingApproval\*\*[^]*table public\.loyalty_points:30,000 rows/,
+  },
+  { line: 'temporal workflow query', prints: /state:awaitingApproval/ },
+  {
+    line: 'temporal workflow update execute --workflow-id unwind/acme-eu --name approve',
+    when: async () => {
+      await shop.query('orders', A_LARGE_PAYMENT);
+      forgotten = await shop.connect('orders');
+      await forgotten.query('begin');
+      await forgotten.query('select count(*) from shipments_2027');
+    },
+    prints: /kind:approve[ ,]why:ticket OPS-1182/,
+  },
+  {
+    line: 'temporal workflow update execute --workflow-id unwind/acme-eu --name resume',
+    prints: /The run is not paused/,
+    refused: true,
+  },
+  { line: 'temporal workflow update execute --workflow-id unwind/acme-eu --name pause', prints: /state:paused/ },
+  { line: 'temporal workflow query', prints: /state:paused/ },
+  { line: 'temporal workflow update execute --workflow-id unwind/acme-eu --name resume', prints: /kind:resume/ },
+  {
+    line: 'temporal workflow update execute --workflow-id unwind/acme-eu --name setOptions',
+    prints: /blockers:terminateIdle/,
+  },
+  { line: 'temporal workflow describe', prints: /orders-0001-down[^]*AccessExclusiveLock/, again: true },
+  { line: 'temporal activity pause', prints: /^/ },
+  { line: 'temporal activity unpause', prints: /^/ },
+  {
+    line: `temporal workflow list --query 'UnwindState="needsOperator"'`,
+    when: async () => {
+      await forgotten.end();
+      await shop.inState('needsOperator');
+    },
+    prints: /unwind\/acme-eu +downgrade/,
+    again: true,
+  },
+  { line: 'temporal workflow metadata', prints: /orders is parked:StepFailed[^]*larger payments[^]*22003/ },
+  { line: `psql "$ORDERS_URL" -c "select`, prints: /22003 +\| integer out of range/ },
+  { line: `psql "$ORDERS_URL" -c "with halved`, prints: /INSERT 0 1/ },
+  {
+    line: 'temporal workflow update execute --workflow-id unwind/acme-eu --name retryStep',
+    prints: /why:split the large payment/,
+  },
+  { line: 'temporal workflow result', prints: /outcome:completed[^]*standsAt:v2.0.0/ },
+  { line: 'temporal workflow list', prints: /unwind\/acme-eu +downgrade/, again: true },
+  { line: 'temporal workflow show', prints: /WorkflowExecutionCompleted/ },
+  { line: 'temporal workflow start --type upgrade', prints: /RunId/ },
+  {
+    line: 'temporal workflow update execute --workflow-id unwind/acme-eu --name approve',
+    when: inState('awaitingApproval'),
+    prints: /kind:approve/,
+  },
+  {
+    line: 'temporal workflow update execute --workflow-id unwind/acme-eu --name continue',
+    when: inState('atStop'),
+    prints: /kind:continue/,
+  },
+  { line: 'temporal workflow result', prints: /standsAt:v2.2.0/ },
+  { line: 'temporal workflow start --type downgrade', prints: /RunId/ },
+  {
+    line: 'temporal workflow update execute --workflow-id unwind/acme-eu --name approve',
+    when: inState('awaitingApproval'),
+    prints: /kind:approve/,
+  },
+  {
+    line: 'temporal workflow update execute --workflow-id unwind/acme-eu --name turnBack',
+    when: inState('atStop'),
+    prints: /kind:turnBack/,
+  },
+  {
+    line: 'temporal workflow update execute --workflow-id unwind/acme-eu --name approve',
+    when: inState('awaitingApproval'),
+    prints: /kind:approve/,
+  },
+  { line: 'temporal workflow result', prints: /direction:up[^]*standsAt:v2.2.0/ },
+  { line: 'temporal workflow start --type upgrade', prints: /RunId/ },
+  {
+    line: 'temporal workflow update execute --workflow-id unwind/acme-eu --name abort',
+    when: inState('awaitingApproval'),
+    prints: /kind:abort/,
+  },
+  { line: 'temporal workflow start --type upgrade', when: inState('aborted'), prints: /RunId/ },
+  { line: 'temporal workflow cancel', when: inState('awaitingApproval'), prints: /Canceled workflow|cancel/i },
+  { line: 'temporal workflow start --type dataMigration', when: inState('cancelled'), prints: /RunId/ },
+  { line: 'temporal workflow result', prints: /rows:[1-9]\d*[^]*outcome:completed/ },
+];
+
+describe('docs/temporal-cli.md, typed line by line', () => {
+  beforeAll(async () => {
+    const temporal = inject('temporal');
+    shop = await openExampleShop({ instance, temporal: { ...temporal, taskQueue: instance } });
+    const { path: binary } = await findTemporal({});
+    const env = {
+      ...process.env,
+      PATH: `${path.dirname(binary)}:${process.env['PATH']}`,
+      TEMPORAL_ADDRESS: temporal.address,
+      TEMPORAL_NAMESPACE: temporal.namespace,
+      ORDERS_URL: shop.url('orders'),
+    };
+    const hasPsql = await promisify(execFile)('psql', ['--version']).then(
+      () => true,
+      () => false,
+    );
+    run = async (line) => {
+      const { plan } = line.includes('<the plan id>')
+        ? await shop.client.workflow.getHandle(workflowIdOf(instance)).query<StatusReport>(QueryName.status)
+        : { plan: null };
+      const typed = line
+        .replaceAll('acme-eu', instance)
+        .replace('--task-queue pg-unwind', `--task-queue ${instance}`)
+        .replace('<the plan id>', plan ?? '');
+      const [, sql] = /^psql "\$ORDERS_URL" -c "(.*)"$/.exec(line) ?? [];
+      if (sql !== undefined && !hasPsql) return { refused: false, printed: await askOrders(sql) };
+      const ended = promisify(execFile)('bash', ['-c', typed], { env, timeout: 120_000 });
+      return ended.then(
+        ({ stdout, stderr }) => ({ refused: false, printed: plain(stdout + stderr) }),
+        ({ stdout = '', stderr = '' }: { stdout?: string; stderr?: string }) => ({
+          refused: true,
+          printed: plain(stdout + stderr),
+        }),
+      );
+    };
+  }, 240_000);
+
+  afterAll(async () => {
+    await forgotten?.end();
+    await shop?.close();
+  });
+
+  test('the page and this test tell the same story', () => {
+    expect(LINES.map((line, at) => line.startsWith(STORY[at]?.line ?? '-') || line)).toEqual(STORY.map(() => true));
+  });
+
+  test.each(STORY.map((told, at) => ({ ...told, at })))('$at: $line', async ({ at, when, prints, again, refused }) => {
+    const line = LINES[at] ?? '';
+    const asPrinted = new RegExp(prints.source.replaceAll('acme-eu', instance), prints.flags);
+    await when?.();
+    const ended = again
+      ? await untilSeen(
+          () => run(line),
+          ({ printed }) => asPrinted.test(printed),
+          { within: 60_000, describe: `"${line}" to print ${asPrinted}` },
+        )
+      : await run(line);
+    expect(ended.printed).toMatch(asPrinted);
+    expect(ended.refused).toBe(refused ?? false);
+  });
+});
+
+/** What psql would print of it, on a machine that has none. */
+async function askOrders(sql: string): Promise<string> {
+  const client = await shop.connect('orders');
+  try {
+    const { command, rowCount, rows } = await client.query<Record<string, unknown>>(sql);
+    const lines = rows.map((row) => Object.values(row).join(' | '));
+    return [...lines, command === 'INSERT' ? `INSERT 0 ${rowCount}` : `(${rowCount} row)`].join('\n');
+  } finally {
+    await client.end();
+  }
+}
+
+const A_LARGE_PAYMENT = `insert into payments (order_id, amount_cents, method, currency)
+values (159999, 3000000000, 'transfer', 'EUR')`;
