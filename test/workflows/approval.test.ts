@@ -26,7 +26,7 @@ test('a plan that destroys waits for consent to this very plan', async () => {
   const metadata = await handle.query<{ currentDetails: string }>('__temporal_workflow_metadata');
   expect(metadata.currentDetails).toContain('frontend m2 drop_jobs: table jobs');
   expect(metadata.currentDetails).toContain(
-    `temporal workflow update execute --workflow-id ${handle.workflowId} --name approve --input '{"plan":"${PLAN}"}'`,
+    `temporal workflow update execute \\\n  --workflow-id ${handle.workflowId} --name approve --input '{"plan":"${PLAN}"}'`,
   );
 
   expect(await refusalOf(update('approve', { plan: OTHER_PLAN }))).toContain(PLAN);
