@@ -36,8 +36,9 @@ test('the commands in the details can be typed as they stand, whatever the insta
 async function typed({ handle }: Started, name: string): Promise<string> {
   const { currentDetails } = await handle.query<{ currentDetails: string }>('__temporal_workflow_metadata');
   const line = currentDetails
-    .split('\n')
-    .find((text) => text.startsWith('temporal ') && text.includes(`--name ${name}`));
+    .split(/\n(?=temporal )/) // a command goes over several lines
+    .find((text) => text.startsWith('temporal ') && text.includes(`--name ${name}`))
+    ?.split('\n```')[0];
   const { stdout } = await promisify(execFile)('sh', ['-c', line ?? 'false'], { env });
   return stdout;
 }
