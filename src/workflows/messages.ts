@@ -59,7 +59,8 @@ export function acceptMessages(run: Run): void {
         );
       }
       run.show();
-      return statusOf(progress);
+      // The run itself turns a moment later; whoever consented is told what follows.
+      return statusOf({ ...progress, phase: 'running' });
     },
     {
       description: 'Consent to what the plan destroys: {"plan":"<its id>"}, optionally "by" and "why".',

@@ -37,9 +37,11 @@ test('a plan that destroys waits for consent to this very plan', async () => {
   expect(await refusalOf(update('retryStep'))).toContain('"awaitingApproval"');
   expect(instance.calls).toHaveLength(1);
 
-  expect((await update('approve', { plan: PLAN, by: 'ann' })).decisions).toMatchObject([
-    { kind: 'approve', by: 'ann' },
-  ]);
+  expect(await update('approve', { plan: PLAN, by: 'ann' })).toMatchObject({
+    state: 'running',
+    waitingFor: null,
+    decisions: [{ kind: 'approve', by: 'ann' }],
+  });
   expect(await report).toMatchObject({ outcome: 'completed', decisions: [{ kind: 'approve', by: 'ann' }] });
   expect(instance.decisions).toMatchObject([{ kind: 'approve', plan: PLAN, details: { givenBy: 'update' } }]);
   expect(instance.calls.indexOf('recordDecision approve')).toBeLessThan(instance.calls.indexOf('claim frontend'));
