@@ -6,13 +6,18 @@ import { type Halt, type Progress, stepsOf, sum } from './progress.js';
 export function callOf(progress: Progress, plan: PlanSummary, { hook, leg, release }: Halt): HookCall {
   const { stops = [] } = plan;
   const stop = hook === 'atStop' && leg !== null ? { number: stops.indexOf(leg) + 1, of: stops.length } : null;
+  const { version, next, legs, releasesLeft, ...run } = placeOf(progress, plan, leg === null ? 0 : leg + 1);
+  // In the order of the documentation: people read it as it comes.
   return {
+    version,
     hook,
-    ...placeOf(progress, plan, leg === null ? 0 : leg + 1),
+    ...run,
     release,
-    ...(hook === 'after' ? { next: null } : {}),
+    next: hook === 'after' ? null : next,
     leg: leg === null ? null : leg + 1,
+    legs,
     stop,
+    releasesLeft,
     idempotencyKey: hookKey(progress.run, hook, leg === null ? null : leg + 1),
     result: hook === 'after' ? resultOf(progress) : null,
   };
