@@ -14,6 +14,7 @@ export { loadConfig } from '../dist/config/load.js';
 export { leaveData } from '../dist/data/leave-data.js';
 export { runData } from '../dist/data/run-data.js';
 export { workflowIdOf, WorkflowType } from '../dist/contract/ids.js';
+export { createEngine } from '../dist/instance/engine.js';
 export { createInstances } from '../dist/instance/instances.js';
 export { ensureJournal } from '../dist/journal/install.js';
 export { storePlan } from '../dist/journal/plans.js';
