@@ -14,13 +14,16 @@ export async function countLosses(instance: OpenInstance, plan: Plan, run: strin
 }
 
 /**
- * Consent that comes late is to what was shown then.
+ * Consent that comes late is to what was shown then, and to no later count: that may be one which nobody has seen, of an attempt that
+ * died before it could say so.
  * @throws {UnwindError} LossesGrown: what goes holds clearly more by now; the new figures are in the details, and are what counts
  *   from now on.
  */
-export async function expectNotGrown(instance: OpenInstance, plan: Plan, run: string): Promise<void> {
+export async function expectNotGrown(instance: OpenInstance, plan: Plan, run: string, shownAt: string): Promise<void> {
   const shown = await Promise.all(
-    instance.databases.map((database) => database.sessions.withSession(({ client }) => shownLosses(client, run))),
+    instance.databases.map((database) =>
+      database.sessions.withSession(({ client }) => shownLosses(client, run, shownAt)),
+    ),
   );
   if (shown.every((each) => each === null)) return; // consent was not asked for with figures
   const report = await reportOf(instance, plan);

@@ -14,9 +14,10 @@ export function createRecordDecision({ instances, plans, log }: ActivityDeps): A
   return async ({ instance, databases: of, ...decision }) => {
     const opened = instances.open(instance);
     const databases = opened.databases.filter(({ name }) => of === undefined || of.includes(name));
-    if (decision.details['givenBy'] === 'update' && decision.plan !== null) {
+    const { shownAt } = decision.details;
+    if (typeof shownAt === 'string' && decision.plan !== null) {
       const plan = await plans.plan(databases[0] as InstanceDatabase, decision.plan);
-      await expectNotGrown(opened, plan, decision.run);
+      await expectNotGrown(opened, plan, decision.run, shownAt);
     }
     const answers = await Promise.allSettled(
       databases.map((database) =>

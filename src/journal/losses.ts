@@ -15,11 +15,15 @@ export async function storeLosses(
 }
 
 const SHOWN = `-- pg-unwind losses.shown
-select l.losses from pgunwind.loss_report l where l.run = $1 order by l.taken_at desc limit 1`;
+select l.losses from pgunwind.loss_report l where l.run = $1 and l.taken_at = $2`;
 
-/** What was shown last when consent was asked for; null: nothing was. */
-export async function shownLosses(client: pg.ClientBase, run: string): Promise<readonly Loss[] | null> {
-  return (await client.query<{ losses: readonly Loss[] }>(SHOWN, [run])).rows[0]?.losses ?? null;
+/** What was shown when consent was asked for; null: this journal has no such count. */
+export async function shownLosses(
+  client: pg.ClientBase,
+  run: string,
+  takenAt: string,
+): Promise<readonly Loss[] | null> {
+  return (await client.query<{ losses: readonly Loss[] }>(SHOWN, [run, takenAt])).rows[0]?.losses ?? null;
 }
 
 const NOTE = `-- pg-unwind losses.note-restore-point

@@ -15,15 +15,15 @@ export function decide(kind: string, input: { by?: string; why?: string } | null
  */
 export async function recordConsent(
   run: Run,
-  { plan }: PlanSummary,
+  { plan, losses }: PlanSummary,
   decision: Decision,
   givenBy: 'input' | 'update',
 ): Promise<true> {
   const { progress, proxies } = run;
   const { instance } = progress.input;
-  await unlessAborted(run, () =>
-    proxies.recordConsent({ instance, run: progress.run, plan, ...decision, details: { plan, givenBy } }),
-  );
+  const shownAt = givenBy === 'update' ? losses?.takenAt : undefined;
+  const details = { plan, givenBy, ...(shownAt === undefined ? {} : { shownAt }) };
+  await unlessAborted(run, () => proxies.recordConsent({ instance, run: progress.run, plan, ...decision, details }));
   progress.decisions.push(decision);
   progress.approved = true;
   return true;

@@ -3,8 +3,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { expectNotGrown } from '../../src/activities/count-losses.js';
 import { buildCatalog } from '../../src/catalog/build.js';
 import { writeCatalog } from '../../src/catalog/store.js';
+import { parseConfig } from '../../src/config/load.js';
+import { createInstances, type OpenInstance } from '../../src/instance/instances.js';
 import { openTestEngine, type TestEngine } from '../support/engine.js';
 import { createDatabase, expectNoLeaks, type TestDatabase } from '../support/postgres.js';
 import { inFolder, migration, write } from '../unit/catalog/sources.js';
@@ -38,6 +41,7 @@ interface Shop {
   readonly name: string;
   readonly database: TestDatabase;
   readonly engine: TestEngine;
+  readonly instance: OpenInstance;
 }
 
 async function openShop(): Promise<Shop> {
@@ -49,15 +53,18 @@ products:
 instances:
   ${name}: { product: shop, databases: { frontend: { url: { env: FRONTEND_URL } } } }
 `;
-  const engine = await openTestEngine({ config, folder, env: { FRONTEND_URL: database.url } });
+  const env = { FRONTEND_URL: database.url };
+  const engine = await openTestEngine({ config, folder, env });
+  const instances = createInstances({ config: parseConfig(config, path.join(folder, 'pg-unwind.yaml')), env });
   onTestFinished(async () => {
+    await instances.close();
     await engine.close();
     await expectNoLeaks(database);
     await database.drop();
   });
   const up = await engine.start('upgrade', { instance: name, to: 'v3.0.0' });
   await up.unaided();
-  return { name, database, engine };
+  return { name, database, engine, instance: instances.open(name) };
 }
 
 test('consent is asked for with figures; rows that came since make it be asked again', async () => {
@@ -79,6 +86,20 @@ test('consent is asked for with figures; rows that came since make it be asked a
   expect((await run.status()).losses?.totals.rows.value).toBe(5_000);
   await run.update('approve', { plan, by: 'ann' });
   expect(await run.report).toMatchObject({ outcome: 'completed', standsAt: 'v1.0.0' });
+});
+
+test('an attempt that died after it had counted anew lets no consent pass to figures that nobody has seen', async () => {
+  const { name, database, engine, instance } = await openShop();
+  const run = await engine.start('downgrade', { instance: name, to: 'v1.0.0' });
+  const { losses, run: id } = await run.inState('awaitingApproval');
+  const { plan } = await engine.plan({ instance: name, to: 'v1.0.0', direction: 'down' });
+  await database.query('insert into jobs select generate_series(1001, 5000)');
+  for (const attempt of ['that dies with its answer', 'after it']) {
+    const consent = expectNotGrown(instance, plan, id, losses?.takenAt ?? '');
+    await expect(consent, attempt).rejects.toMatchObject({ type: 'LossesGrown' });
+  }
+  await run.update('abort');
+  expect((await run.report).outcome).toBe('aborted');
 });
 
 test('before the first leg that destroys, and not sooner, each database notes where a restore has to go', async () => {

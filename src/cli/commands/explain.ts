@@ -44,11 +44,11 @@ const TITLES: Readonly<Record<Entry['kind'], string>> = {
   command: 'of the command line',
 };
 
-function entryText({ code, kind, follows, means, todo }: Entry, colors: Terminal['colors']): string {
+function entryText({ code, kind, follows, means, remedy }: Entry, colors: Terminal['colors']): string {
   return [
     `${colors.bold(code)}  ${colors.dim(`${TITLES[kind]}${follows === null ? '' : `; ${follows}`}`)}`,
     means,
-    `What to do: ${todo}`,
+    `What to do: ${remedy}`,
   ].join('\n');
 }
 

@@ -66,7 +66,7 @@ ${of('command').map(chapter).join('\n\n')}
 `;
 }
 
-function chapter({ code, kind, follows, means, todo }: Entry): string {
+function chapter({ code, kind, follows, means, remedy }: Entry): string {
   const more = kind === 'reason' ? ` More: [dirty.md](dirty.md#${code.toLowerCase()}).` : '';
-  return `### \`${code}\`\n\n${means}${follows === null ? '' : ` _Then: ${follows}._`}\n\nDo: ${todo}${more}`;
+  return `### \`${code}\`\n\n${means}${follows === null ? '' : ` _Then: ${follows}._`}\n\nDo: ${remedy}${more}`;
 }
