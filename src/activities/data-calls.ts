@@ -1,7 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import type { ConnectionReference } from '../config/reference.js';
-import type { Activities, ConnectionHint, RunDataMigrationInput } from '../contract/activities.js';
+import type { Activities } from '../contract/activities.js';
+import type { ConnectionHint, RunDataMigrationInput } from '../contract/data-activities.js';
 import { FailureType, UnwindError } from '../contract/errors.js';
 import { beginCalls, endCalls, noteAnswer, noteFailure } from '../data/calls.js';
 import { DATA_LIMITS, type DataContext } from '../data/order.js';

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
-import type { Activities, DataBeat, DataOutcome } from '../contract/activities.js';
+import type { Activities } from '../contract/activities.js';
+import type { DataBeat, DataOutcome } from '../contract/data-activities.js';
 import { FailureType, UnwindError } from '../contract/errors.js';
 import { leaveData } from '../data/leave-data.js';
 import { runData } from '../data/run-data.js';

@@ -1,6 +1,6 @@
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { decodeArrayFromPayloads } from '@temporalio/common/lib/internal-non-workflow/index.js';
-import type { DataBeat } from '../contract/activities.js';
+import type { DataBeat } from '../contract/data-activities.js';
 import type { DataProgress, HookProgress, StatusReport } from '../contract/messages.js';
 import type { Runs } from './runs.js';
 

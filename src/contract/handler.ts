@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { ConnectionHint } from './activities.js';
+import type { ConnectionHint } from './data-activities.js';
 
 z.config({ jitless: true }); // as in input.ts
 

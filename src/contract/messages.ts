@@ -1,4 +1,5 @@
-import type { DataBeat, DataStepRef, DataSubject } from './activities.js';
+import type { DataStepRef, DataSubject } from './activities.js';
+import type { DataBeat } from './data-activities.js';
 import type { DatabaseName, DataMigrationId, MigrationId } from './catalog.js';
 import type { AcceptableCode, DirtyReason } from './dirty.js';
 import type { HaltHook, HookKind } from './hooks.js';

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import type { DataOutcome } from '../contract/activities.js';
+import type { DataOutcome } from '../contract/data-activities.js';
 import { FailureType, UnwindError } from '../contract/errors.js';
 import { Answer, type RawReason } from '../journal/answers.js';
 import { newerJournal } from '../journal/missing.js';

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import type { DataOutcome, DataPlace } from '../contract/activities.js';
+import type { DataOutcome, DataPlace } from '../contract/data-activities.js';
 import { dataResult, noteCall } from '../journal/data.js';
 import { MessageError } from '../postgres/message.js';
 import type { Session } from '../postgres/session.js';

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import type { DataOutcome } from '../contract/activities.js';
+import type { DataOutcome } from '../contract/data-activities.js';
 import { columnOf, sendMessage } from '../postgres/message.js';
 import type { Session } from '../postgres/session.js';
 import type { DataOrder } from './order.js';

@@ -1,4 +1,4 @@
-import type { DataOutcome } from '../contract/activities.js';
+import type { DataOutcome } from '../contract/data-activities.js';
 import type { InstanceDatabase } from '../step/database.js';
 import { beginData, letGo } from './begin.js';
 import { endData } from './end.js';

@@ -1,4 +1,4 @@
-import type { DataBeat } from '../contract/activities.js';
+import type { DataBeat } from '../contract/data-activities.js';
 
 /** Rates are those of the last while, not of the whole way: a table's beginning may be sparse. */
 const WINDOW_MS = 30_000;

@@ -1,6 +1,6 @@
 import type { PlannedDataStep } from '../contract/plan.js';
 import type { DatabaseName, DataMigrationId } from '../contract/catalog.js';
-import type { DataBeat } from '../contract/activities.js';
+import type { DataBeat } from '../contract/data-activities.js';
 
 /** The queries that one direction of a data migration needs; docs/data-migrations.md tells what each answers. */
 export interface DataQueries {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
-import type { DataOutcome, DataPlace } from '../contract/activities.js';
+import type { DataOutcome, DataPlace } from '../contract/data-activities.js';
 import type { DatabaseName, DataMigrationId } from '../contract/catalog.js';
 import { FailureType, UnwindError } from '../contract/errors.js';
 import type { Plan, PlannedDataStep } from '../contract/plan.js';

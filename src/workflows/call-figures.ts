@@ -1,4 +1,4 @@
-import type { DataBeat, DataPlace } from '../contract/activities.js';
+import type { DataBeat, DataPlace } from '../contract/data-activities.js';
 
 /** Rates are those of the last calls, not of the whole way. */
 const MARKS = 10;

@@ -1,4 +1,5 @@
-import type { DataOutcome, DataStepRef } from '../contract/activities.js';
+import type { DataStepRef } from '../contract/activities.js';
+import type { DataOutcome } from '../contract/data-activities.js';
 import type { DatabaseName } from '../contract/catalog.js';
 import { FailureType } from '../contract/errors.js';
 import { dataActivityId, dataSummary } from '../contract/ids.js';

@@ -1,4 +1,5 @@
-import type { DataBeat, DataStepRef } from '../contract/activities.js';
+import type { DataStepRef } from '../contract/activities.js';
+import type { DataBeat } from '../contract/data-activities.js';
 import { isAcceptable } from '../contract/dirty.js';
 import { FailureType } from '../contract/errors.js';
 import { UpdateName, type Parked, type RunState } from '../contract/messages.js';

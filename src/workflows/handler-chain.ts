@@ -1,4 +1,4 @@
-import type { DataCallsBegun, DataOutcome, DataPlace, RunDataMigrationInput } from '../contract/activities.js';
+import type { DataCallsBegun, DataOutcome, DataPlace, RunDataMigrationInput } from '../contract/data-activities.js';
 import { FailureType } from '../contract/errors.js';
 import { type HandlerAnswer, type HandlerCall, readHandlerAnswer } from '../contract/handler.js';
 import { createCallFigures } from './call-figures.js';

@@ -1,5 +1,5 @@
 import { defineUpdate, isCancellation, setHandler } from '@temporalio/workflow';
-import type { OverruleInput } from '../contract/activities.js';
+import type { OverruleInput } from '../contract/overrule-activities.js';
 import type { DatabaseName } from '../contract/catalog.js';
 import { FailureType } from '../contract/errors.js';
 import {

@@ -1,13 +1,6 @@
 import { uuid4, workflowInfo } from '@temporalio/workflow';
-import type {
-  CheckVerdict,
-  DataBeat,
-  DataOutcome,
-  DataStepRef,
-  Owner,
-  PlanSummary,
-  StepRef,
-} from '../contract/activities.js';
+import type { CheckVerdict, DataStepRef, Owner, PlanSummary, StepRef } from '../contract/activities.js';
+import type { DataBeat, DataOutcome } from '../contract/data-activities.js';
 import type { DatabaseName, DataMigrationId } from '../contract/catalog.js';
 import type { HaltHook, HookAnswer } from '../contract/hooks.js';
 import type { DataInput, UnwindInput } from '../contract/input.js';

@@ -2,7 +2,8 @@ import { describeWriters } from '../contract/writers.js';
 import type { DatabaseProgress, HookProgress, StatusReport } from '../contract/messages.js';
 import { dataActivityId, hookActivityId } from '../contract/ids.js';
 import { type Halt, isHalted, keyOfHalt, type Progress, stateOf, stepsOf, stepsOfDatabase } from './progress.js';
-import type { DataBeat, DataStepRef } from '../contract/activities.js';
+import type { DataStepRef } from '../contract/activities.js';
+import type { DataBeat } from '../contract/data-activities.js';
 
 /** The answer of the query and of every update. */
 export function statusOf(progress: Progress): StatusReport {

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { DataBeat } from '../../src/contract/activities.js';
+import type { DataBeat } from '../../src/contract/data-activities.js';
 import type { DataContext, DataLimits, DataOrder, DataQueries } from '../../src/data/order.js';
 import { runData } from '../../src/data/run-data.js';
 import { stage, type Stage } from './stage.js';

@@ -2,7 +2,7 @@ import { Context } from '@temporalio/activity';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { createFigures } from '../../src/cli/data-figures.js';
 import { createRuns } from '../../src/cli/runs.js';
-import type { DataBeat } from '../../src/contract/activities.js';
+import type { DataBeat } from '../../src/contract/data-activities.js';
 import { until } from '../support/until.js';
 import { failure, FakeInstance, Gate } from './fake-instance.js';
 import { openHarness, type Harness } from './harness.js';

@@ -1,18 +1,17 @@
 import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import type {
-  AcceptDirtyActivityInput,
   Activities,
   CheckVerdict,
-  DataPlace,
   DataStepRef,
   LegRef,
   MakePlanInput,
   PlanSummary,
   RecordDecisionInput,
-  SkipStepActivityInput,
   StepRef,
 } from '../../src/contract/activities.js';
+import type { AcceptDirtyActivityInput, SkipStepActivityInput } from '../../src/contract/overrule-activities.js';
+import type { DataPlace } from '../../src/contract/data-activities.js';
 import { createAskPollers } from '../../src/activities/ask-pollers.js';
 import type { BlockerPolicy } from '../../src/contract/blockers.js';
 import type { ActivityHandler, DatabaseName } from '../../src/contract/catalog.js';
