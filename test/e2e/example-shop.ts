@@ -18,6 +18,8 @@ export interface ExampleShop extends Shop {
   connect(database: string): Promise<pg.Client>;
   url(database: string): string;
   inState(state: RunState): Promise<StatusReport>;
+  /** Exactly these databases are parked. */
+  parkedAt(databases: readonly string[]): Promise<StatusReport>;
   close(): Promise<void>;
 }
 
@@ -48,11 +50,21 @@ export async function openExampleShop(options: ExampleShopOptions): Promise<Exam
     await it.connect();
     return it;
   };
+  const status = () => client.workflow.getHandle(workflowIdOf(instance)).query<StatusReport>(QueryName.status);
   const inState = (state: RunState) =>
+    untilSeen(status, (shown) => shown.state === state, {
+      within: 60_000,
+      describe: `the run to be in the state ${state}`,
+    });
+  const parkedAt = (expected: readonly string[]) =>
     untilSeen(
-      () => client.workflow.getHandle(workflowIdOf(instance)).query<StatusReport>(QueryName.status),
-      (status) => status.state === state,
-      { within: 60_000, describe: `the run to be in the state ${state}` },
+      status,
+      ({ parked }) =>
+        parked
+          .map(({ database }) => database ?? '')
+          .toSorted()
+          .join() === expected.join(),
+      { within: 60_000, describe: `${expected.join(' and ')} to be parked` },
     );
   await until(() => worker.printed().includes('worker ready'), {
     within: 90_000,
@@ -67,6 +79,7 @@ export async function openExampleShop(options: ExampleShopOptions): Promise<Exam
     connect,
     url: (database) => url(nameOf(database), 'shop'),
     inState,
+    parkedAt,
     async query<Row extends pg.QueryResultRow>(database: string, text: string) {
       const it = await connect(database);
       try {

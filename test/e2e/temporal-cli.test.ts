@@ -103,11 +103,35 @@ const STORY: readonly Told[] = [
     prints: /kind:approve/,
   },
   {
-    line: 'temporal workflow update execute --workflow-id unwind/acme-eu --name continue',
+    line: `temporal workflow list --query 'UnwindState="atStop"'`,
     when: inState('atStop'),
+    prints: /unwind\/acme-eu +upgrade/,
+    again: true,
+  },
+  { line: `psql "$ORDERS_URL" -c "create index`, prints: /CREATE INDEX/ },
+  { line: `psql "$INSIGHTS_URL" -c "alter table`, prints: /ALTER TABLE/ },
+  {
+    line: 'temporal workflow update execute --workflow-id unwind/acme-eu --name continue',
     prints: /kind:continue/,
   },
-  { line: 'temporal workflow result', prints: /standsAt:v2.2.0/ },
+  {
+    line: 'temporal workflow metadata',
+    when: () => shop.parkedAt(['insights', 'orders']),
+    prints: /payments_by_method/,
+  },
+  {
+    line: 'temporal workflow update execute --workflow-id unwind/acme-eu --name acceptDirty',
+    prints: /kind:acceptDirty/,
+  },
+  {
+    line: 'temporal workflow update execute --workflow-id unwind/acme-eu --name skipStep',
+    prints: /kind:skipStep/,
+  },
+  {
+    line: 'temporal workflow result',
+    prints:
+      /kind:skipStep,why:ann has carried it out by hand[^]*standsAt:v2.2.0[^]*\(step 3\) was not run here but taken over by eve/,
+  },
   { line: 'temporal workflow start --type downgrade', prints: /RunId/ },
   {
     line: 'temporal workflow update execute --workflow-id unwind/acme-eu --name approve',
@@ -148,6 +172,7 @@ describe('docs/temporal-cli.md, typed line by line', () => {
       TEMPORAL_ADDRESS: temporal.address,
       TEMPORAL_NAMESPACE: temporal.namespace,
       ORDERS_URL: shop.url('orders'),
+      INSIGHTS_URL: shop.url('insights'),
     };
     const hasPsql = await promisify(execFile)('psql', ['--version']).then(
       () => true,
@@ -161,8 +186,8 @@ describe('docs/temporal-cli.md, typed line by line', () => {
         .replaceAll('acme-eu', instance)
         .replace('--task-queue pg-unwind', `--task-queue ${instance}`)
         .replace('<the plan id>', plan ?? '');
-      const [, sql] = /^psql "\$ORDERS_URL" -c "(.*)"$/.exec(line) ?? [];
-      if (sql !== undefined && !hasPsql) return { refused: false, printed: await askOrders(sql) };
+      const [, database = '', sql] = /^psql "\$(ORDERS|INSIGHTS)_URL" -c "(.*)"$/.exec(line) ?? [];
+      if (sql !== undefined && !hasPsql) return { refused: false, printed: await ask(database.toLowerCase(), sql) };
       const ended = promisify(execFile)('bash', ['-c', typed], { env, timeout: 120_000 });
       return ended.then(
         ({ stdout, stderr }) => ({ refused: false, printed: plain(stdout + stderr) }),
@@ -200,16 +225,19 @@ describe('docs/temporal-cli.md, typed line by line', () => {
 });
 
 /** What psql would print of it, on a machine that has none. */
-async function askOrders(sql: string): Promise<string> {
-  const client = await shop.connect('orders');
+async function ask(database: string, sql: string): Promise<string> {
+  const client = await shop.connect(database);
   try {
     const { command, rowCount, rows } = await client.query<Record<string, unknown>>(sql);
     const lines = rows.map((row) => Object.values(row).join(' | '));
-    return [...lines, command === 'INSERT' ? `INSERT 0 ${rowCount}` : `(${rowCount} row)`].join('\n');
+    const tags: Readonly<Record<string, string>> = { INSERT: `INSERT 0 ${rowCount}`, SELECT: `(${rowCount} row)` };
+    return [...lines, tags[command] ?? DDL_TAG.exec(sql)?.[0].toUpperCase()].join('\n');
   } finally {
     await client.end();
   }
 }
+
+const DDL_TAG = /^\w+ \w+/; // node-postgres gives the first word of it only
 
 const A_LARGE_PAYMENT = `insert into payments (order_id, amount_cents, method, currency)
 values (159999, 3000000000, 'transfer', 'EUR')`;
