@@ -13,6 +13,7 @@ import type { DataInput, UnwindInput } from '../contract/input.js';
 import { QueryName, type StatusReport, type UnwindReport } from '../contract/messages.js';
 import { figuresIn, type FiguresByActivity } from './data-figures.js';
 import { CliFailure, CommandError, noWorker } from './failure.js';
+import { findOpenRun, type OpenRun } from './open-run.js';
 import { endOf, meantRun, noRun, refusal, unansweredBecause, type Meant } from './run-failures.js';
 
 const QUERY_DEADLINE_MS = 3_000;
@@ -32,6 +33,8 @@ export interface Runs {
     input: UnwindInput | DataInput,
   ): Promise<{ readonly workflowId: string; readonly runId: string }>;
   handle(instance: string): WorkflowHandle;
+  /** Null when none is open. */
+  findOpen(instance: string): Promise<OpenRun | null>;
   describe(instance: string): Promise<WorkflowExecutionDescription>;
   /** Like `result`, it is given up when the signal comes: a call left behind is tried again on a closed connection, which throws where nobody catches. */
   status(instance: string, signal?: AbortSignal): Promise<StatusAnswer>;
@@ -100,6 +103,10 @@ export function createRuns({ client, namespace, taskQueue, data }: RunsDeps): Ru
     return orNoRun(meant(instance), namespace, () => handle(instance).describe());
   }
 
+  async function findOpen(instance: string): Promise<OpenRun | null> {
+    return findOpenRun(client, namespace, handle(instance));
+  }
+
   async function status(instance: string, signal = NEVER): Promise<StatusAnswer> {
     try {
       const answer = await abortable(client, signal, () =>
@@ -161,7 +168,19 @@ export function createRuns({ client, namespace, taskQueue, data }: RunsDeps): Ru
     return answer.pollers?.length ?? 0;
   }
 
-  return Object.freeze({ namespace, taskQueue, start, handle, describe, status, figures, result, update, pollers });
+  return Object.freeze({
+    namespace,
+    taskQueue,
+    start,
+    handle,
+    findOpen,
+    describe,
+    status,
+    figures,
+    result,
+    update,
+    pollers,
+  });
 }
 
 async function orNoRun<T>(run: Meant, namespace: string, ask: () => Promise<T>): Promise<T> {

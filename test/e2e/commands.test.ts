@@ -57,6 +57,15 @@ function urlOnServer(database: string, role = 'postgres'): string {
   return url.href;
 }
 
+function plainStart(type: string, to: string, ...more: string[]): Promise<Ended> {
+  const { address, namespace } = inject('temporal');
+  return run(
+    ...['temporal', 'workflow', 'start', '--address', address, '--namespace', namespace, '--type', type],
+    ...['--task-queue', instance, '--workflow-id', workflowIdOf(instance), ...more],
+    ...['--input', JSON.stringify({ instance, to })],
+  );
+}
+
 describe('an instance on its way down, typed as an operator would', () => {
   test('an empty database has nothing to go down from: 3, and it says what was found', async () => {
     const { code, err } = await run('plan', instance, '--to', shop.oldest);
@@ -64,16 +73,68 @@ describe('an instance on its way down, typed as an operator would', () => {
     expect(code).toBe(3);
   });
 
-  test('an upgrade whose plan loses content waits for consent, and goes on when it is given', async () => {
-    const waiting = await run('upgrade', instance, '--to', shop.newest, '--wait');
+  test('an upgrade whose plan loses content waits for consent', async () => {
+    const waiting = await run('upgrade', instance, '--to', shop.newest, '--wait', '--by', 'ann');
     expect(waiting.code).toBe(3);
-    const [, plan = ''] = /pg-unwind approve \S+ --plan ([0-9a-f]{64})/.exec(waiting.out) ?? [];
-    expect(plan).toMatch(/^[0-9a-f]{64}$/);
+    expect(waiting.out).toMatch(/pg-unwind approve \S+ --plan [0-9a-f]{64}/);
+  });
 
-    const again = await run('upgrade', instance, '--to', shop.newest);
+  test('started again to the same release: no second run, it says so and shows the open one', async () => {
+    const { plan, run: first } = await runJson<StatusReport>('status', instance);
+    const again = await run('upgrade', instance, '--to', shop.newest, '--accept-data-loss', plan ?? '');
     expect(again.code).toBe(2);
-    expect(again.err).toContain(`pg-unwind status ${instance}`);
+    expect(again.err).toMatch(
+      /^error: A run of \S+ is open, [^]*: upgrade to v3\.0\.0 \(unwind\/\S+\), since .* by ann\./,
+    );
+    expect(again.err).toContain('Nothing was started. It was started without this --accept-data-loss');
+    expect(again.err).toContain(`pg-unwind watch ${instance}`);
+    expect(again.out).toMatch(/waits for consent[^]*frontend[^]*pg-unwind approve/);
 
+    const asJson = await runJson<{ error: unknown }>('upgrade', instance, '--to', shop.newest);
+    expect(asJson.error).toMatchObject({
+      code: 'AlreadyRunning',
+      details: { type: 'upgrade', input: { to: shop.newest }, status: { state: 'awaitingApproval', run: first, plan } },
+    });
+  });
+
+  test('with --wait it stays with the open run', async () => {
+    const again = await run('upgrade', instance, '--to', shop.newest, '--wait');
+    expect(again.code).toBe(3);
+    expect(again.out).toMatch(/^A run of .* Nothing was started\. This is that run:$/m);
+    expect(again.out).toContain(`pg-unwind approve ${instance}`);
+    const { run: first } = await runJson<StatusReport>('status', instance);
+    const asJson = await run('upgrade', instance, '--to', shop.newest, '--wait', '--json');
+    expect(JSON.parse(asJson.out)).toMatchObject({ state: 'awaitingApproval', run: first });
+    expect(asJson.err).toContain('Nothing was started');
+  });
+
+  test('started to another release, or the other way, it says that the open run does not go there, with --wait too', async () => {
+    for (const words of [
+      ['upgrade', instance, '--to', MIDDLE, '--wait'],
+      ['downgrade', instance, '--to', shop.newest],
+    ]) {
+      const other = await run(...words);
+      expect(other.code).toBe(2);
+      expect(other.err).toMatch(
+        /upgrade to v3\.0\.0 .*Nothing was started\. It does not go where this start was to go/,
+      );
+      expect(other.err).toContain(`pg-unwind abort ${instance}`);
+      expect(other.out).toContain('waits for consent');
+    }
+  });
+
+  test('the plain Temporal CLI starts no second one either, with or without --fail-existing', async () => {
+    const { run: first } = await runJson<StatusReport>('status', instance);
+    const again = await plainStart('downgrade', shop.oldest, '--fail-existing');
+    expect(again.code).not.toBe(0);
+    expect(again.err).toMatch(/already (running|started)/i);
+    await plainStart('downgrade', shop.oldest);
+    expect(await runJson<StatusReport>('status', instance)).toMatchObject({ run: first, state: 'awaitingApproval' });
+  });
+
+  test('the consent is to that very plan, and the run goes on when it is given', async () => {
+    const { plan: asked } = await runJson<StatusReport>('status', instance);
+    const plan = asked ?? '';
     const other = await run('approve', instance, '--plan', 'f'.repeat(64));
     expect(other.code).toBe(2);
     expect(other.err).toContain('Nothing was approved');
@@ -132,12 +193,7 @@ describe('an instance on its way down, typed as an operator would', () => {
   });
 
   test('a start through the plain Temporal CLI is the same run; abort ends it with 4', async () => {
-    const { address, namespace } = inject('temporal');
-    const started = await run(
-      ...['temporal', 'workflow', 'start', '--address', address, '--namespace', namespace, '--type', 'downgrade'],
-      ...['--task-queue', instance, '--workflow-id', workflowIdOf(instance), '--fail-existing'],
-      ...['--input', JSON.stringify({ instance, to: shop.oldest })],
-    );
+    const started = await plainStart('downgrade', shop.oldest, '--fail-existing');
     expect(started.code).toBe(0);
     const waiting = await until(
       async () => {
@@ -179,6 +235,20 @@ async function watchAndLeave(): Promise<void> {
   expect(after).not.toContain('\x1b[?');
   expect((await run('status', instance)).code).toBe(3);
 }
+
+test('of two starts at the same instant one begins, and the other shows it', async () => {
+  const both = await Promise.all([
+    run('downgrade', instance, '--to', shop.oldest),
+    run('downgrade', instance, '--to', shop.oldest),
+  ]);
+  expect(both.map(({ code }) => code).toSorted()).toEqual([0, 2]);
+  const [begun, other] = both.toSorted((a, b) => (a.code ?? 9) - (b.code ?? 9));
+  const [, runId = '-'] = /run ([0-9a-f-]{36})\)/.exec(begun?.out ?? '') ?? [];
+  expect(other?.err).toContain(`downgrade to ${shop.oldest}`);
+  const shown = await runJson<{ error: { details: { runId: string } } }>('downgrade', instance, '--to', shop.oldest);
+  expect(shown.error.details.runId).toBe(runId);
+  expect((await run('abort', instance)).code).toBe(0);
+});
 
 describe('what happened', () => {
   test('history lists the runs, newest first, with who decided; log tells their steps', async () => {

@@ -188,7 +188,9 @@ export const CLI_FAILURES: Readonly<Record<Exclude<CliFailure, 'Unexpected'>, Ex
   },
   AlreadyRunning: {
     means: 'A run of this instance is open: its workflow id is the lock. Nothing was started.',
-    remedy: '"pg-unwind status <instance>" shows it. Let it end, or abort it.',
+    remedy:
+      'The command has shown it; "pg-unwind status <instance>" shows it again. Let it end, or abort it. Started once more to the same ' +
+      'release with --wait, the command stays with the open run.',
   },
   NoRun: {
     means: 'Temporal knows no run of this instance.',

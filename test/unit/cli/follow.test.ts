@@ -56,6 +56,7 @@ function scripted(answers: readonly StatusAnswer[], end: () => Promise<UnwindRep
     taskQueue: 'q',
     namespace: 'n',
     start: unused,
+    findOpen: unused,
     describe: unused,
     update: unused,
     pollers: unused,

@@ -66,6 +66,7 @@ function fakeRun() {
     taskQueue: 'q',
     namespace: 'n',
     start: unused,
+    findOpen: unused,
     describe: unused,
     pollers: unused,
     handle: () => {
