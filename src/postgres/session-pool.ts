@@ -135,6 +135,7 @@ export function createSessionPool({ url, settings, warm = 2, idleMs = 60_000 }: 
         giveBack(session, tasks);
         return result;
       } catch (error) {
+        await session.rolledBack();
         cutOff(session);
         throw error;
       }

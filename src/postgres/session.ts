@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import pg from 'pg';
 import { FailureType, UnwindError } from '../contract/errors.js';
@@ -56,6 +57,12 @@ export interface Session {
   isLost(): boolean;
   /** An answer is still owed: of a query that was given up, say. Whoever asked next would wait behind it. */
   isBusy(): boolean;
+  /**
+   * After an error the server rolls back and gives the locks back, and only then is ready again; node-postgres hands the error
+   * out at once. Whoever tries the locks next would find them held. Settles when the server is ready, or gone; at once when no
+   * error of its own is under way.
+   */
+  rolledBack(): Promise<void>;
   /** What the server has sent in all: as long as it grows, the line is alive. */
   bytesRead(): number;
   /** Back to the state that the startup options gave it. Not inside a transaction. */
@@ -161,8 +168,13 @@ function sessionOf(
   // I: idle, T: in a transaction, E: in a failed one. node-postgres keeps it to itself.
   let transaction = 'I';
   const wire = (client as unknown as { connection: NodeJS.EventEmitter }).connection;
+  let rollingBack = false;
+  wire.on('errorMessage', () => {
+    rollingBack = true;
+  });
   wire.on('readyForQuery', (message: { status: string }) => {
     transaction = message.status;
+    rollingBack = false;
   });
   const { stream } = wire as unknown as { stream: Duplex & { bytesRead: number } };
   return {
@@ -173,6 +185,14 @@ function sessionOf(
     pooled: facts.pooled,
     isLost: () => lost,
     isBusy: () => !(client as unknown as { readyForQuery: boolean }).readyForQuery,
+    async rolledBack() {
+      if (!rollingBack || lost) return;
+      const waiting = new AbortController();
+      const { signal } = waiting;
+      const ready = Promise.race([once(wire, 'readyForQuery', { signal }), once(wire, 'end', { signal })]);
+      await within(ROLLBACK_MS, ready, () => undefined).catch(() => undefined);
+      waiting.abort();
+    },
     bytesRead: () => stream.bytesRead,
     async reset() {
       // DISCARD ALL refuses this by itself; its parts would be undone by the rollback that ends such a transaction.
@@ -190,6 +210,9 @@ function sessionOf(
     },
   };
 }
+
+/** A rollback takes a moment however much it undoes: PostgreSQL only leaves it behind. */
+const ROLLBACK_MS = 1_000;
 
 /** The server closes the line when it is told good-bye; one that does not answer is not waited for. */
 const GOODBYE_MS = 1_000;

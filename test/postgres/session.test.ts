@@ -214,6 +214,23 @@ describe('a pool of sessions', () => {
     await pool.close();
   });
 
+  test('hands on the error of a server only when its locks are free again, and keeps the other warm sessions', async () => {
+    const pool = poolOf(2);
+    const warm = await pool.withSession(({ pid }) => pool.withSession(() => Promise.resolve(pid)));
+    // Sixteen hundred relations to forget: the rollback takes a moment, and the error is on the wire before it begins.
+    const work = `do $$ begin perform pg_advisory_xact_lock(5);
+      for i in 1..400 loop execute format('create table t%s (a integer primary key, b text)', i); end loop;
+      raise 'no'; end $$`;
+    const other = await openClient(database);
+    await expect(pool.withSession(({ client }) => client.query(work))).rejects.toThrow('no');
+    const { rows } = await other.query('select pg_try_advisory_lock(5) as free');
+    await other.end();
+    expect(rows).toEqual([{ free: true }]);
+    const left = await pool.withSession(({ pid }) => pool.withSession((second) => Promise.resolve([pid, second.pid])));
+    expect(left).toContain(warm);
+    await pool.close();
+  });
+
   test('never lends a session that was given back inside a transaction', async () => {
     const pool = poolOf(1);
     const first = await pool.withSession(async ({ client, pid }) => {
