@@ -127,7 +127,8 @@ function describe(command: Command, spec: CommandSpec): void {
     ]),
   );
   const examples = spec.examples.map((line) => `  pg-unwind ${line}`).join('\n');
-  command.addHelpText('after', `\n${spec.examples.length === 1 ? 'Example' : 'Examples'}:\n${examples}`);
+  const whose = /shop-dev|\.pg-unwind\/dev/.test(examples) ? ' (with what "pg-unwind dev" sets up)' : '';
+  command.addHelpText('after', `\n${spec.examples.length === 1 ? 'Example' : 'Examples'}${whose}:\n${examples}`);
 }
 
 /** The words of the command that was meant, as far as they name one. */

@@ -28,8 +28,9 @@ export const catalogBuildCommand: CommandSpec = {
     { flags: '--out <folder>', description: 'where catalog.json and scripts/ are written', required: true },
   ],
   examples: [
+    'catalog build --source .pg-unwind/dev/releases --product shop --out catalogs/shop',
     "catalog build --source https://git.example.org/product.git --tags 'v*' --out catalogs/product",
-    'catalog build --source ./product --release v5.8.0 --out catalogs/product',
+    'catalog build --source ./product --release v2.1.0 --out catalogs/product',
   ],
   json: true,
   withoutConfig: true,

@@ -11,7 +11,7 @@ export const catalogShowCommand: CommandSpec = {
   args: '<folder>',
   summary: 'List the releases and data migrations of a compiled catalog, or the migrations of one release.',
   options: [{ flags: '--release <label>', description: 'show the migrations of this release' }],
-  examples: ['catalog show catalogs/product', 'catalog show catalogs/product --release v5.8.0'],
+  examples: ['catalog show .pg-unwind/dev/catalog', 'catalog show .pg-unwind/dev/catalog --release v2.1.0'],
   json: true,
   withoutConfig: true,
   run: show,

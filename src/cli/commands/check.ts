@@ -9,7 +9,7 @@ export const checkCommand: CommandSpec = {
   args: '<instance>',
   summary: 'Compare every database of an instance with what its journal and ledger say; needs no Temporal.',
   details: 'Changes nothing. Exit code 3 when a database is dirty: each reason comes with its evidence and its remedy.',
-  examples: ['check acme-eu', 'check acme-eu --json'],
+  examples: ['check shop-dev', 'check shop-dev --json'],
   json: true,
   run: (invocation) =>
     withEngine(invocation, async (engine) => {

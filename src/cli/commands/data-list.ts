@@ -14,7 +14,7 @@ export const dataListCommand: CommandSpec = {
   details:
     'Reads the ledgers and asks the progress queries, each for ten seconds at most; needs no Temporal. "runs here": the schema that ' +
     'stands lies in its window. "must be": where the release that stands can use its rows; empty: anywhere.',
-  examples: ['data list acme-eu', 'data list acme-eu --json'],
+  examples: ['data list shop-dev', 'data list shop-dev --json'],
   json: true,
   run: (invocation) =>
     withEngine(invocation, async (engine) => {

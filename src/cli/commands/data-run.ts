@@ -21,7 +21,7 @@ export const dataRunCommand: CommandSpec = {
     { flags: '--by <name>', description: 'who starts it, for the journal (else the name of the user that runs this)' },
     { flags: '--wait', description: 'stay and show progress until the end; 3 as soon as it waits for an operator' },
   ],
-  examples: ['data run acme-eu 7 --forward --wait', 'data run acme-eu 7 --reverse'],
+  examples: ['data run shop-dev 1 --forward --wait', 'data run shop-dev 1 --reverse'],
   json: true,
   run: async (invocation) => {
     const [instance, id] = [argument(invocation, 0), argument(invocation, 1)];

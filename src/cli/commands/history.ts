@@ -16,7 +16,7 @@ export const historyCommand: CommandSpec = {
     'Read from the journals in the databases; needs no Temporal, and knows runs that Temporal has forgotten. Times are UTC. ' +
     'A database that cannot be reached is named, and the others are shown.',
   options: [lastOption('20', 'how many runs')],
-  examples: ['history acme-eu', 'history acme-eu --last 5 --json'],
+  examples: ['history shop-dev', 'history shop-dev --last 5 --json'],
   json: true,
   run: (invocation) =>
     withEngine(invocation, async (engine) => {

@@ -20,7 +20,7 @@ export const logCommand: CommandSpec = {
     { flags: '--failures', description: 'only what failed' },
     lastOption('200', 'how many entries, the newest ones'),
   ],
-  examples: ['log acme-eu', 'log acme-eu --run 0b0e9c6e --database frontend', 'log acme-eu --failures --last 20'],
+  examples: ['log shop-dev', 'log shop-dev --run 0b0e9c6e --database frontend', 'log shop-dev --failures --last 20'],
   json: true,
   run: (invocation) =>
     withEngine(invocation, async (engine) => {

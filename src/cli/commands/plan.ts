@@ -23,11 +23,11 @@ export const planCommand: CommandSpec = {
     { flags: '--html <file>', description: 'write what is lost as a page of its own, to be sent around and read' },
   ],
   examples: [
-    'plan acme-eu --to v5.8.1579',
-    'plan acme-eu --to v5.8.1579 --via every-minor',
-    'plan acme-eu --to v5.8.1579 --json',
-    'plan acme-eu --to v5.8.1579 --html losses.html',
-    'plan acme-eu --to v7.2.0 --up',
+    'plan shop-dev --to v2.0.0',
+    'plan shop-dev --to v2.0.0 --via every-minor',
+    'plan shop-dev --to v2.0.0 --json',
+    'plan shop-dev --to v2.0.0 --html losses.html',
+    'plan shop-dev --to v3.0.0 --up',
   ],
   json: true,
   run: (invocation) =>

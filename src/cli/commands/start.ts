@@ -35,7 +35,10 @@ export const downgradeCommand: CommandSpec = {
   summary: 'Start the downgrade of an instance through Temporal.',
   details: WAITING,
   options: OPTIONS,
-  examples: ['downgrade acme-eu --to v5.8.1579 --wait', 'downgrade acme-eu --to v5.8.1579 --accept-data-loss 3fc8…'],
+  examples: [
+    'downgrade shop-dev --to v2.0.0 --wait',
+    'downgrade shop-dev --to v2.0.0 --accept-data-loss 3fc8a1d0c7be5e0f1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f7081',
+  ],
   json: true,
   run: (invocation) => start(invocation, WorkflowType.downgrade),
 };
@@ -46,7 +49,7 @@ export const upgradeCommand: CommandSpec = {
   summary: 'Start the upgrade of an instance through Temporal; an empty database is a fine place to start.',
   details: WAITING,
   options: OPTIONS,
-  examples: ['upgrade acme-eu --to v7.2.0 --wait'],
+  examples: ['upgrade shop-dev --to v3.0.0 --wait'],
   json: true,
   run: (invocation) => start(invocation, WorkflowType.upgrade),
 };

@@ -16,7 +16,7 @@ export const statusCommand: CommandSpec = {
   details:
     'Exit code 3 while it waits for an operator (or for a worker), 4 when it was aborted or stopped, 0 otherwise.',
   options: [DATA_OPTION],
-  examples: ['status acme-eu', 'status acme-eu --json', 'status acme-eu --data 7'],
+  examples: ['status shop-dev', 'status shop-dev --json', 'status shop-dev --data 1'],
   json: true,
   run: (invocation) => {
     const instance = argument(invocation, 0);

@@ -7,7 +7,7 @@ export const temporalCommand: CommandSpec = {
   args: '[arguments...]',
   summary: 'Run the Temporal CLI that pg-unwind found or built, with everything that follows.',
   details: 'For machines without "temporal" on the PATH; standard input, output and the exit code are its own.',
-  examples: ['temporal workflow list', 'temporal workflow describe --workflow-id unwind/acme-eu'],
+  examples: ['temporal workflow list', 'temporal workflow describe --workflow-id unwind/shop-dev'],
   withoutConfig: true,
   passThrough: true,
   async run({ rest, terminal, env }) {

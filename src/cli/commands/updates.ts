@@ -31,7 +31,9 @@ export const approveCommand: CommandSpec = {
   summary: 'Consent to what the plan of a waiting run destroys.',
   details: 'The consent is to exactly this plan: the id is printed by "pg-unwind plan" and by "pg-unwind status".',
   options: [{ flags: '--plan <id>', description: 'the plan that is consented to', required: true }, ...WHO],
-  examples: ['approve acme-eu --plan 3fc8…64 hexadecimal digits --why "ticket OPS-1182"'],
+  examples: [
+    'approve shop-dev --plan 3fc8a1d0c7be5e0f1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f7081 --why "ticket OPS-1182"',
+  ],
   json: true,
   run: (invocation) => send(invocation, UpdateName.approve, { plan: requiredOption(invocation.options, 'plan') }),
 };
@@ -41,7 +43,7 @@ export const retryCommand: CommandSpec = {
   args: '<instance>',
   summary: 'Go on with a run that needs an operator, now that the cause is gone.',
   options: [{ flags: '--database <name>', description: 'which one, when several are parked' }, DATA_OPTION, ...WHO],
-  examples: ['retry acme-eu', 'retry acme-eu --database frontend --why "dropped the stray index"'],
+  examples: ['retry shop-dev', 'retry shop-dev --database frontend --why "dropped the stray index"'],
   json: true,
   run: (invocation) =>
     send(invocation, UpdateName.retryStep, optional('database', stringOption(invocation.options, 'database'))),
@@ -60,7 +62,7 @@ export const acceptCommand: CommandSpec = {
     'Codes: changedByOthers, invalidIndex, dataNotAtEnd. What was shown is accepted and nothing else: where more is found by then, nothing ' +
     'is, and the run shows it. The decision is in the journal, in the transaction that lets the run go on.',
   options: [{ flags: '--database <name>', description: 'which one, when several are parked' }, ...MUST_SAY_WHY],
-  examples: ['accept acme-eu changedByOthers --why "the DBA\'s audit trigger stays, OPS-1182"'],
+  examples: ['accept shop-dev changedByOthers --why "the DBA\'s audit trigger stays, OPS-1182"'],
   json: true,
   run: (invocation) =>
     send(invocation, UpdateName.acceptDirty, {
@@ -86,7 +88,7 @@ export const skipCommand: CommandSpec = {
     { flags: '--database <name>', description: 'which one, when several are parked' },
     ...MUST_SAY_WHY,
   ],
-  examples: ['skip acme-eu --ledger record --why "ran the rest of the script by hand"'],
+  examples: ['skip shop-dev --ledger record --why "ran the rest of the script by hand"'],
   json: true,
   run: (invocation) =>
     send(invocation, UpdateName.skipStep, {
@@ -100,7 +102,7 @@ export const pauseCommand: CommandSpec = {
   args: '<instance>',
   summary: 'Let a run begin nothing more: a running script ends, a data migration stops between two batches.',
   options: [DATA_OPTION, ...WHO],
-  examples: ['pause acme-eu --why "the disk is filling up"'],
+  examples: ['pause shop-dev --why "the disk is filling up"'],
   json: true,
   run: (invocation) => send(invocation, UpdateName.pause, {}),
 };
@@ -110,7 +112,7 @@ export const resumeCommand: CommandSpec = {
   args: '<instance>',
   summary: 'Go on with a paused run, beginning with a check.',
   options: [DATA_OPTION, ...WHO],
-  examples: ['resume acme-eu'],
+  examples: ['resume shop-dev'],
   json: true,
   run: (invocation) => send(invocation, UpdateName.resume, {}),
 };
@@ -123,7 +125,7 @@ export const continueCommand: CommandSpec = {
     { flags: '--release <release>', description: 'guard: the release at which it is believed to wait' },
     ...WHO,
   ],
-  examples: ['continue acme-eu --release v5.9.0'],
+  examples: ['continue shop-dev --release v2.1.0'],
   json: true,
   run: (invocation) =>
     send(invocation, UpdateName.continue, optional('release', stringOption(invocation.options, 'release'))),
@@ -142,7 +144,7 @@ export const abortCommand: CommandSpec = {
     DATA_OPTION,
     ...WHO,
   ],
-  examples: ['abort acme-eu --why "the vendor fixed v7.2.1"', 'abort acme-eu --at boundary'],
+  examples: ['abort shop-dev --why "the vendor fixed v3.0.1"', 'abort shop-dev --at boundary'],
   json: true,
   run: (invocation) => send(invocation, UpdateName.abort, optional('at', stringOption(invocation.options, 'at'))),
 };
@@ -155,7 +157,7 @@ export const turnBackCommand: CommandSpec = {
     'What runs ends first. The new run plans from where the databases stand; content that was destroyed does not come back, and ' +
     'its status names the steps. A plan that loses content asks for consent as always.',
   options: WHO,
-  examples: ['turn-back acme-eu --why "the older release is worse"'],
+  examples: ['turn-back shop-dev --why "the older release is worse"'],
   json: true,
   run: (invocation) => send(invocation, UpdateName.turnBack, {}),
 };
@@ -170,8 +172,8 @@ export const setOptionsCommand: CommandSpec = {
     'with; a data migration goes on at its cursor with the new ones.',
   options: [{ flags: '--set <json>', description: 'the options', required: true }, DATA_OPTION, ...WHO],
   examples: [
-    `set-options acme-eu --set '{"blockers":"terminateIdle"}'`,
-    `set-options acme-eu --set '{"data":{"mostBatchRows":1000}}' --why "the standby lags"`,
+    `set-options shop-dev --set '{"blockers":"terminateIdle"}'`,
+    `set-options shop-dev --set '{"data":{"mostBatchRows":1000}}' --why "the standby lags"`,
   ],
   json: true,
   run: (invocation) => send(invocation, UpdateName.setOptions, jsonObject(requiredOption(invocation.options, 'set'))),

@@ -20,7 +20,7 @@ export const watchCommand: CommandSpec = {
       description: 'who presses the keys, for the journal (else the name of the user that runs this)',
     },
   ],
-  examples: ['watch acme-eu', 'watch acme-eu --by eve', 'watch acme-eu --data 7'],
+  examples: ['watch shop-dev', 'watch shop-dev --by eve', 'watch shop-dev --data 1'],
   json: true,
   run: (invocation) => {
     const instance = argument(invocation, 0);

@@ -1,9 +1,13 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { parse as parseYaml } from 'yaml';
 import type { CommandSpec, Invocation } from '../../../src/cli/command.js';
 import { COMMANDS } from '../../../src/cli/commands/index.js';
 import { main } from '../../../src/cli/main.js';
 import { parseCommandLine } from '../../../src/cli/program.js';
 import { FailureType, UnwindError } from '../../../src/contract/errors.js';
+import { repository } from '../../support/shared.js';
 import { collectingTerminal } from './collecting-terminal.js';
 
 async function parse(...words: string[]): Promise<{ name: string; invocation: Invocation }> {
@@ -64,6 +68,14 @@ describe('command lines', () => {
   });
 });
 
+const read = (name: string) =>
+  parseYaml(readFileSync(path.join(repository, 'examples', 'shop', name), 'utf8')) as unknown;
+const SHOP = read('releases.yaml') as { databases: string[]; releases: { label: string }[] };
+const SHOP_RELEASES = SHOP.releases.map(({ label }) => label);
+const SHOP_DATA_MIGRATION = String(
+  (read('data-migrations.yaml') as { dataMigrations: { id: unknown }[] }).dataMigrations[0]?.id,
+);
+
 describe('help', () => {
   test('lists every command and the exit codes', async () => {
     const { code, out } = await run(['--help']);
@@ -77,8 +89,21 @@ describe('help', () => {
     async (name, spec) => {
       const { code, out } = await run([...name.split(' '), '--help']);
       expect(code).toBe(0);
-      expect(out).toMatch(/Examples?:\n {2}pg-unwind /);
-      for (const example of spec.examples) expect(example.startsWith(name)).toBe(true);
+      expect(out).toMatch(/Examples?(?: \(with what "pg-unwind dev" sets up\))?:\n {2}pg-unwind /);
+      expect(spec.examples.length).toBeGreaterThan(0);
+      for (const example of spec.examples) {
+        expect(out).toContain(`  pg-unwind ${example}`);
+        const words = [...example.matchAll(/'([^']*)'|"([^"]*)"|(\S+)/g)].map(([, a, b, c]) => a ?? b ?? c ?? '');
+        const meant = await parse(...words);
+        expect(meant.name).toBe(name);
+        if (spec.args?.startsWith('<instance>') === true) expect(meant.invocation.args[0]).toBe('shop-dev');
+        if (spec.name === 'data run') expect(meant.invocation.args[1]).toBe(SHOP_DATA_MIGRATION);
+        const { to, release, via, database, data } = meant.invocation.options;
+        for (const label of [to, release]) expect(SHOP_RELEASES).toContain(label ?? SHOP_RELEASES[0]);
+        expect(['every-release', 'every-minor', undefined]).toContain(via);
+        expect([...SHOP.databases, undefined]).toContain(database);
+        expect([SHOP_DATA_MIGRATION, undefined]).toContain(data);
+      }
       if (spec.json === true) expect(out).toContain('--json');
     },
   );
