@@ -19,6 +19,8 @@ const tiers: readonly Tier[] = [
   { name: 'crash', servers: true, testTimeout: 300_000 },
   { name: 'corpus', servers: true, testTimeout: 300_000 },
   { name: 'e2e', servers: true, testTimeout: 600_000 },
+  // needs a server that `npm run test:cluster` builds
+  ...(process.env['PG_UNWIND_TEMPORAL_SERVER'] ? [{ name: 'cluster', servers: true, testTimeout: 300_000 }] : []),
 ];
 
 export default defineConfig({
