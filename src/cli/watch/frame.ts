@@ -62,7 +62,7 @@ function sectionsOf(shown: Shown, status: ShownStatus, size: Size): Section[] {
     { lines: titleLines(status, shown.elapsedMs), rank: 0 },
     { lines: databaseLines(status, shown.figures, size), rank: 1 },
     { lines: dataLines(status, plain).map((text) => line(text)), rank: 3 },
-    { lines: waitLines(status, size), rank: 2, rest: `pg-unwind status ${status.instance}` },
+    { ...waitLines(status, size), rank: 2, rest: `pg-unwind status ${status.instance}` },
     { lines: checkLines(status), rank: 4 },
     { lines: tailLines(shown.happened), rank: 5, newest: true },
   ];
@@ -146,14 +146,16 @@ function reasonOf(told: { doing: string; failed?: string } | undefined): string 
   return `${told.doing.replace(/ waits for its turn.*$/, ' soon')}: ${told.failed}`;
 }
 
-function waitLines(status: ShownStatus, { columns }: Size): Line[] {
+/** The last two of them are the commands that come first. */
+function waitLines(status: ShownStatus, { columns }: Size): Pick<Section, 'lines' | 'last'> {
   const said = waitingLines(status, PLAIN).filter((text) => text !== '');
   const texts = said.length > 0 || status.waitingFor === null ? said : [`It waits for ${status.waitingFor}.`];
-  return texts.flatMap((text, at) =>
+  const rows = texts.map((text, at) =>
     wrapped(text, columns).map((row) =>
       line(row, at === 0 ? 'yellow' : text.startsWith('  pg-unwind ') ? 'bold' : undefined),
     ),
   );
+  return { lines: rows.flat(), last: rows.slice(-2).flat().length };
 }
 
 function checkLines({ databases }: ShownStatus): Line[] {

@@ -7,8 +7,10 @@ export interface Section {
   readonly rank: number;
   /** Its end is what matters: the beginning is cut. */
   readonly newest?: boolean;
-  /** What is cut out of its middle is to be read there; its last lines, which are commands, stay. */
+  /** What is cut out of its middle is to be read there. */
   readonly rest?: string;
+  /** So many lines at its end, which are commands, stay. */
+  readonly last?: number;
 }
 
 /**
@@ -47,13 +49,10 @@ export function laidOut(
   return [...body, ...filler, footer].slice(-rows).map((each) => fitted(each, columns, colors));
 }
 
-/** Of the commands at the end of a section. */
-const LAST_LINES = 2;
-
-function beginning({ lines, rest }: Section, room: number): readonly Line[] {
+function beginning({ lines, rest, last: kept = 0 }: Section, room: number): readonly Line[] {
   if (lines.length <= room) return lines;
   if (room === 0) return [];
-  const last = rest !== undefined && room > LAST_LINES + 1 ? LAST_LINES : 0;
+  const last = room > kept ? kept : 0;
   const hidden = lines.length - room + 1;
   const where = rest === undefined ? '' : `: ${rest}`;
   return [

@@ -71,7 +71,8 @@ export function openScreen(keyboard: Keyboard, display: Display, events: ScreenE
     },
     draw(lines) {
       if (!isOpen || display.writableNeedDrain) return;
-      const changed = lines.flatMap((text, at) => (text === before[at] ? [] : [`\x1b[${at + 1};1H${text}\x1b[K`]));
+      // A row is cleared before it is written: behind a full one, clearing would take its last letter away.
+      const changed = lines.flatMap((text, at) => (text === before[at] ? [] : [`\x1b[${at + 1};1H\x1b[K${text}`]));
       const surplus = lines.length < before.length ? [`\x1b[${lines.length + 1};1H\x1b[J`] : [];
       before = lines;
       if (changed.length + surplus.length > 0) display.write([...changed, ...surplus].join(''));

@@ -174,6 +174,19 @@ describe('a frame', () => {
     `);
   });
 
+  test('of a run that waits for consent has the whole command to give it, however short the terminal is', () => {
+    const plan = `3fc8${'0123456789ab'.repeat(5)}`;
+    const waiting: StatusReport = { ...STATUS, state: 'awaitingApproval', plan, waitingFor: 'x '.repeat(200) };
+    for (const size of [SMALL, { columns: 60, rows: 12 }, { columns: 80, rows: 24 }]) {
+      const rows = drawn(waiting, size, { figures: new Map() });
+      const from = rows.findIndex((row) => row.startsWith('  pg-unwind approve'));
+      const end = rows.indexOf('  pg-unwind abort acme-eu');
+      const command = rows.slice(from, end).map((row) => row.trim());
+      expect(command.join('').replaceAll(' ', '')).toBe(`pg-unwindapproveacme-eu--plan${plan}`);
+      expect(rows.join('\n')).toMatch(/… \d+ more: pg-unwind status acme-eu/);
+    }
+  });
+
   test('before the first answer names the run, and who could answer', () => {
     const silence = { why: 'no worker polls the task queue', ms: 7_000 };
     expect(drawn(null, SMALL, { silence }).join('\n')).toMatchInlineSnapshot(`

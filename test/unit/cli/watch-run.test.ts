@@ -187,13 +187,13 @@ test('a frame writes only rows that have changed, all of them after a resize, an
     screen.draw(lines);
     return terminal.written;
   };
-  expect(frames('a', 'b')).toEqual(['\x1b[1;1Ha\x1b[K\x1b[2;1Hb\x1b[K']);
+  expect(frames('a', 'b')).toEqual(['\x1b[1;1H\x1b[Ka\x1b[2;1H\x1b[Kb']);
   expect(frames('a', 'b')).toEqual([]);
-  expect(frames('a', 'c')).toEqual(['\x1b[2;1Hc\x1b[K']);
+  expect(frames('a', 'c')).toEqual(['\x1b[2;1H\x1b[Kc']);
   terminal.writableNeedDrain = true;
   expect(frames('a', 'd')).toEqual([]);
   terminal.writableNeedDrain = false;
   terminal.emit('resize');
-  expect(frames('a', 'd')).toEqual(['\x1b[1;1Ha\x1b[K\x1b[2;1Hd\x1b[K']);
+  expect(frames('a', 'd')).toEqual(['\x1b[1;1H\x1b[Ka\x1b[2;1H\x1b[Kd']);
   screen.close();
 });
