@@ -176,7 +176,7 @@ describe('a frame', () => {
 
   test('of a run that waits for consent has the whole command to give it, however short the terminal is', () => {
     const plan = `3fc8${'0123456789ab'.repeat(5)}`;
-    const waiting: StatusReport = { ...STATUS, state: 'awaitingApproval', plan, waitingFor: 'x '.repeat(200) };
+    const waiting: StatusReport = { ...STATUS, state: 'awaitingApproval', plan, waitingFor: 'x '.repeat(800) };
     for (const size of [SMALL, { columns: 60, rows: 12 }, { columns: 80, rows: 24 }]) {
       const rows = drawn(waiting, size, { figures: new Map() });
       const from = rows.findIndex((row) => row.startsWith('  pg-unwind approve'));
