@@ -1,7 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
-import { loadClientConnectConfig } from '@temporalio/envconfig';
+import { loadClientConfigProfile, toClientOptions } from '@temporalio/envconfig';
 import type { NativeConnectionOptions } from '@temporalio/worker';
 import { FailureType, UnwindError } from '../contract/errors.js';
+import { findTlsObstacle, type TlsObstacle } from './tls-obstacle.js';
 
 /** What `pg-unwind.yaml` says under `temporal`; each goes before the profile. */
 export interface TemporalConnectSettings {
@@ -40,17 +42,23 @@ const CONNECT_TIMEOUT_MS = 10_000;
  * @throws {UnwindError} InvalidConfig: temporal.toml cannot be used, or has no such profile.
  */
 export function resolveTarget(settings: TemporalConnectSettings, options: ConnectOptions = {}): TemporalTarget {
-  let found: ReturnType<typeof loadClientConnectConfig>;
+  let found: ReturnType<typeof toClientOptions>;
   try {
-    found = loadClientConnectConfig({
+    const profile = loadClientConfigProfile({
       ...(settings.profile === undefined ? {} : { profile: settings.profile }),
       ...(options.env ? { overrideEnvVars: definedOnly(options.env) } : {}),
     });
+    const { clientCert, clientKey } = profile.tls ?? {};
+    // it would go without either, and be told that there is none
+    if ((clientCert === undefined) !== (clientKey === undefined)) {
+      throw new Error(`it has a client's ${clientCert ? 'certificate, but no key' : 'key, but no certificate'}`);
+    }
+    found = toClientOptions(profile);
   } catch (cause) {
     throw new UnwindError(
       FailureType.InvalidConfig,
       `The Temporal profile ${settings.profile === undefined ? 'in use' : `"${settings.profile}"`} cannot be used: ${messageOf(cause)}. ` +
-        'Nothing was done. Look at temporal.toml with "temporal config list", or set "temporal.profile" in pg-unwind.yaml.',
+        'Nothing was done. Look at temporal.toml with "temporal config list" and at the TEMPORAL_* variables, or set "temporal.profile" in pg-unwind.yaml.',
       { cause },
     );
   }
@@ -72,19 +80,15 @@ export async function connect(
 ): Promise<ClientConnection> {
   const { address, namespace, connectionOptions } = resolveTarget(settings, options);
   const connectTimeout = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
-  // The two kinds of connection take the same options but for the type of a proxy's address.
-  const connection = await Connection.connect({ ...(connectionOptions as object), address, connectTimeout }).catch(
-    (cause: unknown) => {
-      throw unreachable(address, cause);
-    },
-  );
+  const asked = { address, namespace, profile: settings.profile };
+  const connection = await reach(asked, connectionOptions, connectTimeout);
   try {
     await connection.withDeadline(Date.now() + connectTimeout, () =>
       connection.workflowService.describeNamespace({ namespace }),
     );
   } catch (cause) {
     await connection.close();
-    throw refused(address, namespace, cause);
+    throw refused(asked, cause);
   }
   return {
     connection,
@@ -93,6 +97,46 @@ export async function connect(
     namespace,
     close: () => connection.close(),
   };
+}
+
+/** Longer than a server takes that lets us in; gRPC would knock until its time is over, and could not say why. */
+const LOOK_AFTER_MS = 700;
+
+async function reach(asked: Asked, options: NativeConnectionOptions, connectTimeout: number): Promise<Connection> {
+  const { address } = asked;
+  let connection: Connection | null = null;
+  const looking = new AbortController();
+  try {
+    // The two kinds of connection take the same options but for the type of a proxy's address.
+    connection = Connection.lazy({ ...(options as object), address, connectTimeout });
+    const connected = connection.ensureConnected();
+    connected.catch(() => undefined); // when the look was faster
+    const obstacle = await Promise.race([
+      connected.then(() => null),
+      sleep(LOOK_AFTER_MS, null, { signal: looking.signal })
+        .then(() => findTlsObstacle(address, options.tls))
+        .then((found) => found ?? connected.then(() => null)),
+    ]);
+    if (obstacle === null) return connection;
+    throw closed(address, obstacle);
+  } catch (error) {
+    await connection?.close();
+    if (error instanceof UnwindError) throw error;
+    const { cause } = error as { cause?: unknown };
+    if (mayNot(cause)) throw refused(asked, cause);
+    const obstacle = await findTlsObstacle(address, options.tls); // where gRPC was faster
+    throw obstacle === null ? unreachable(address, error) : closed(address, obstacle, error);
+  } finally {
+    looking.abort();
+  }
+}
+
+function closed(address: string, { found, remedy }: TlsObstacle, cause?: unknown): UnwindError {
+  return new UnwindError(
+    FailureType.InvalidConfig,
+    `The Temporal server at ${address} ${found}. Nothing was done. ${remedy}; "temporal config list" shows the profile.`,
+    { details: { address }, ...(cause === undefined ? {} : { cause }) },
+  );
 }
 
 function unreachable(address: string, cause: unknown): UnwindError {
@@ -107,20 +151,31 @@ function unreachable(address: string, cause: unknown): UnwindError {
 /** gRPC codes by what the operator can do about them. */
 const NOT_FOUND = 5;
 const MAY_NOT: ReadonlySet<unknown> = new Set([7, 16]); // PERMISSION_DENIED, UNAUTHENTICATED
+const codeOf = (cause: unknown) => (cause as { code?: unknown } | undefined)?.code;
+const mayNot = (cause: unknown) => MAY_NOT.has(codeOf(cause));
 
-function refused(address: string, namespace: string, cause: unknown): UnwindError {
-  const { code } = cause as { code?: unknown };
-  if (code !== NOT_FOUND && !MAY_NOT.has(code)) return unreachable(address, cause);
-  const [what, remedy] =
-    code === NOT_FOUND
-      ? [
-          'has no such namespace',
-          `Create it with "temporal operator namespace create -n ${namespace} --address ${address}"`,
-        ]
-      : ['does not let us in', 'Check the API key or the certificate of the profile'];
+interface Asked {
+  readonly address: string;
+  readonly namespace: string;
+  readonly profile: string | undefined;
+}
+
+function refused({ address, namespace, profile }: Asked, cause: unknown): UnwindError {
+  const isMissing = codeOf(cause) === NOT_FOUND;
+  if (!isMissing && !mayNot(cause)) return unreachable(address, cause);
+  const same = profile === undefined ? `--address ${address}` : `--profile ${profile}`;
+  const [what, remedy] = isMissing
+    ? [
+        `has no namespace "${namespace}"`,
+        `Create it with "temporal operator namespace create --namespace ${namespace} --retention 30d ${same}"`,
+      ]
+    : [
+        `does not let us into the namespace "${namespace}" (${messageOf(cause)})`,
+        'See that the API key is there and good ("api_key" of the profile, TEMPORAL_API_KEY), or what the client certificate may do',
+      ];
   return new UnwindError(
     FailureType.InvalidConfig,
-    `The Temporal server at ${address} ${what} ("${namespace}"). Nothing was done. ` +
+    `The Temporal server at ${address} ${what}. Nothing was done. ` +
       `${remedy}, or set temporal.namespace in pg-unwind.yaml or TEMPORAL_NAMESPACE.`,
     { details: { address, namespace }, cause },
   );

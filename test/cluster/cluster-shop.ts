@@ -27,6 +27,8 @@ export interface ClusterShopOptions {
 export interface ClusterShop extends Shop {
   worker(name: string): Promise<WorkerProcess>;
   pgUnwind(...words: string[]): Promise<Ended>;
+  /** With these variables over its own. */
+  pgUnwindWith(more: Readonly<Record<string, string>>, ...words: string[]): Promise<Ended>;
   /** The Temporal CLI; fails as it does. @returns its standard output. */
   temporal(...words: string[]): Promise<string>;
   status(): Promise<StatusReport>;
@@ -60,6 +62,8 @@ export async function openClusterShop({ instance, temporal, env }: ClusterShopOp
     });
     return stdout;
   };
+  const command = (more: Readonly<Record<string, string>>, words: readonly string[]) =>
+    pgUnwind([...words, '--config', shop.configFile], { ...env, ...more }).ended;
   const run = ['--workflow-id', workflowIdOf(instance)];
   const status = async () => {
     const answer = await ask('workflow', 'query', ...run, '--name', 'status', '--output', 'json');
@@ -72,7 +76,8 @@ export async function openClusterShop({ instance, temporal, env }: ClusterShopOp
       workers.push(worker);
       return worker;
     },
-    pgUnwind: (...words) => pgUnwind([...words, '--config', shop.configFile], env).ended,
+    pgUnwind: (...words) => command({}, words),
+    pgUnwindWith: (more, ...words) => command(more, words),
     temporal: ask,
     status,
     inState: (state) =>

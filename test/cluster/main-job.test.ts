@@ -4,11 +4,10 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { workflowIdOf } from '../../src/contract/ids.js';
 import type { UnwindReport } from '../../src/contract/messages.js';
-import { searchAttributeFlags } from '../../src/temporal/search-attributes.js';
-import type { Ended } from '../e2e/command-line.js';
 import { until } from '../support/until.js';
 import { SERVER_NAME } from './certificates.js';
 import { openClusterShop, type ClusterShop, type ClusterShopOptions } from './cluster-shop.js';
+import { makeNamespace } from './namespace.js';
 import { openTemporalCluster, type TemporalCluster } from './temporal-cluster.js';
 
 const mark = randomBytes(4).toString('hex');
@@ -145,21 +144,6 @@ server_name = "${SERVER_NAME}"
 `,
   );
   return file;
-}
-
-/** By the Temporal CLI; what we want of it, by `pg-unwind setup`. */
-async function makeNamespace(shop: ClusterShop, namespace: string): Promise<void> {
-  await shop.temporal('operator', 'namespace', 'create', '--namespace', namespace, '--retention', '30d');
-  let last: Ended | null = null;
-  const done = await until(async () => ((last = await shop.pgUnwind('setup')).code === 0 ? last : null), {
-    within: 60_000, // a namespace reaches the caches of the services within seconds
-    every: 500,
-    describe: 'setup to succeed',
-    show: () => last,
-  });
-  expect(done.out).toContain(`Registered in the namespace "${namespace}"`);
-  const known = await shop.temporal('operator', 'search-attribute', 'list');
-  for (const flag of searchAttributeFlags()) expect(known).toMatch(new RegExp(flag.replace('=', '\\s+')));
 }
 
 /** How many sessions wait for what this one holds. */

@@ -45,6 +45,14 @@ test('a server that does not answer is named, with what to do', async () => {
 test('a namespace that is not there is named, with the command that creates it', async () => {
   const { address } = inject('temporal');
   await expect(connect({ address, namespace: 'nope' }, { env: {} })).rejects.toThrow(
-    `temporal operator namespace create -n nope --address ${address}`,
+    `temporal operator namespace create --namespace nope --retention 30d --address ${address}`,
   );
+});
+
+test('a server without TLS is told from one that is not there, when an API key asks for TLS', async () => {
+  const { address, namespace } = inject('temporal');
+  const secured = connect({ address, namespace }, { env: { TEMPORAL_API_KEY: 'sesame' } });
+  await expect(secured).rejects.toThrow(`The Temporal server at ${address} does not speak TLS`);
+  const plain = await connect({ address, namespace }, { env: { TEMPORAL_API_KEY: 'sesame', TEMPORAL_TLS: 'false' } });
+  await plain.close();
 });
