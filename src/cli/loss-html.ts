@@ -74,7 +74,10 @@ th{color:var(--dim);font-weight:normal}.n{text-align:right;white-space:nowrap;fo
 .bars{display:grid;grid-template-columns:minmax(10rem,auto) 1fr auto;gap:.2rem .8rem;align-items:center}
 .bar{background:var(--bar);height:.9rem;min-width:2px;border-radius:2px}
 code{font-size:.9em}.dim{color:var(--dim)}ul{padding-left:1.2rem}footer{margin-top:3rem;color:var(--dim)}
-details summary{cursor:pointer}`;
+details summary{cursor:pointer}
+.wide{overflow-x:auto}
+@media(max-width:40rem){.bars{grid-template-columns:1fr auto}.bars span:nth-child(3n+1){grid-column:1/-1;margin-top:.4rem;overflow-wrap:anywhere}}
+@media(prefers-color-scheme:dark){:root{--bar:#ea7b3c;--dim:#a8a29e;--line:#44403c}}`;
 
 function section(title: string, body: string): string {
   return body === '' ? '' : `<section><h2>${escape(title)}</h2>\n${body}\n</section>`;
@@ -113,7 +116,7 @@ function lossTable(losses: readonly ObjectLoss[]): string {
     return `<tr>${[...cells, ...figures].join('')}</tr>`;
   });
   const figures = ['rows', 'values', 'size'].map((title) => `<th class="n">${title}</th>`).join('');
-  return `<table><thead><tr><th>database</th><th>step</th><th>loses</th>${figures}</tr></thead><tbody>\n${rows.join('\n')}\n</tbody></table>`;
+  return `<div class="wide"><table><thead><tr><th>database</th><th>step</th><th>loses</th>${figures}</tr></thead><tbody>\n${rows.join('\n')}\n</tbody></table></div>`;
 }
 
 function list<T extends LossPlace>(all: readonly T[], text: (one: T) => string): string {

@@ -1,4 +1,5 @@
 import { isAcceptable } from '../contract/dirty.js';
+import { FailureType } from '../contract/errors.js';
 import type { DatabaseProgress, Parked, RunState, UnwindReport } from '../contract/messages.js';
 import { totalsText } from '../plan/loss-figures.js';
 import { bar, cut, durationText, percent } from './bars.js';
@@ -140,6 +141,7 @@ export function waitingLines(status: ShownStatus, colors: Terminal['colors']): s
     colors.yellow(`${status.instance} needs an operator`),
     ...status.parked.flatMap((it) => parkedLines(it)),
     ...(status.parked.length === 0 && status.waitingFor !== null ? [`It waits for ${status.waitingFor}.`] : []),
+    ...serverSaid(status),
     ...acceptCommands(status),
     'When the cause is gone, go on; or end the run where it stands:',
     ...retryCommands(status, several),
@@ -166,6 +168,16 @@ function parkedLines(parked: Parked): string[] {
     ),
   ];
 }
+
+/** Texts of the server can hold values of rows, so they stay in the databases. */
+function serverSaid({ instance, parked }: ShownStatus): string[] {
+  const failed = parked.filter(({ failure }) => SAID_BY_SERVER.has(failure));
+  return failed.length === 0
+    ? []
+    : ['What the server said:', `  pg-unwind log ${instance} --failures --last ${failed.length}`];
+}
+
+const SAID_BY_SERVER: ReadonlySet<string> = new Set([FailureType.StepFailed, FailureType.DataFailed]);
 
 /** Above the commands that come first: a short terminal shows the last lines. */
 function acceptCommands({ instance, parked }: ShownStatus): string[] {
