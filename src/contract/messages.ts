@@ -22,6 +22,7 @@ export const UpdateName = {
   turnBack: 'turnBack',
   setOptions: 'setOptions',
 } as const;
+export type UpdateName = (typeof UpdateName)[keyof typeof UpdateName];
 
 /**
  * - `planning`: reading ledgers, computing and storing the plan.

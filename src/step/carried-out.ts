@@ -19,7 +19,7 @@ export function refuseLostSession(order: StepOrder, begun: BegunRow): void {
     FailureType.StepUndecided,
     `${order.migration} ${order.direction} on "${order.database}" died after part ${begun.unit} of ${order.script.facts.units.length}. Its later parts need ` +
       `what the lost session held (${sessionState.join(', ')}), so it cannot go on by itself. The parts done are durable. ` +
-      'Complete the rest by hand and correct the ledger, or restore; then send "retryStep" or "abort".',
+      'Complete the rest by hand, then send "skipStep"; or put ledger and schema on one side of it, then "abort" and start again.',
     { details: { unit: begun.unit, units: order.script.facts.units.length } },
   );
 }

@@ -1,10 +1,10 @@
 import type { DataStepRef } from '../contract/activities.js';
 import type { DataBeat } from '../contract/data-activities.js';
-import { isAcceptable } from '../contract/dirty.js';
 import { FailureType } from '../contract/errors.js';
-import { UpdateName, type Parked, type RunState } from '../contract/messages.js';
-import { acceptInput, isSkippable } from './overrule-refusals.js';
-import { isHalted, type Progress, stateOf, stepsOf, stepsOfDatabase } from './progress.js';
+import type { Parked, RunState } from '../contract/messages.js';
+import { commandsOf } from './commands.js';
+import { type Move, movesOf } from './moves.js';
+import { type Progress, stateOf, stepsOf, stepsOfDatabase } from './progress.js';
 import { totalsText } from '../plan/loss-figures.js';
 import { statusOf } from './status.js';
 
@@ -22,7 +22,9 @@ export function detailsOf(progress: Progress): string {
     ...parkedParts(progress),
     ...lossTotals(progress),
     ...(asks ? [...nextMoves(progress), ...table(progress)] : [...table(progress), ...nextMoves(progress)]),
+    ...wordsOfTheServer(progress),
     ...lossParts(progress),
+    ...commandLines(progress),
     ...notes(progress),
   ]
     .join('\n\n')
@@ -74,13 +76,9 @@ function parkedParts(progress: Progress): string[] {
     [
       `### ${entry.database ?? 'The instance'} is parked: ${entry.failure}`,
       `${place(progress, entry)}since ${timeText(entry.since)}. ${entry.message}`,
-      ...wordsOfTheServer(progress, entry),
       ...entry.reasons.map(
         ({ code, database, evidence, remedy }) => `- **${code}** (${database}): ${evidence}.\n\n  ${remedy}`,
       ),
-      ...(entry.failure !== FailureType.DirtyDatabase && isSkippable(entry)
-        ? ['Where you have carried the step out by hand, the update `skipStep` takes it for done.']
-        : []),
     ].join('\n\n'),
   );
 }
@@ -93,60 +91,38 @@ function place({ current }: Progress, { database, during, seq, migration }: Park
 }
 
 /** They may hold data, so they stay in the database: how to ask for them. */
-function wordsOfTheServer({ run }: Progress, { failure, database, seq }: Parked): string[] {
-  if (failure !== FailureType.StepFailed || seq === null) return [];
-  const query = [
-    'select at, sqlstate, statement, message, detail',
-    'from pgunwind.failure',
-    `where run = '${run}' and seq = ${seq}`,
-    'order by at desc limit 1;',
-  ];
-  return [`What the server said, asked in the database "${database}":`, fenced(query, 'sql')];
+function wordsOfTheServer({ run, parked }: Progress): string[] {
+  return [...parked.values()]
+    .filter(({ failure, seq }) => failure === FailureType.StepFailed && seq !== null)
+    .map(({ database, seq }) => {
+      const query = [
+        'select at, sqlstate, statement, message, detail',
+        'from pgunwind.failure',
+        `where run = '${run}' and seq = ${seq}`,
+        'order by at desc limit 1;',
+      ];
+      return `What the server said, asked in the database "${database}":\n\n${fenced(query, 'sql')}`;
+    });
 }
 
+/** In words, because the Web UI has a form for them; what goes into the form stands as code, which alone can be copied unchanged. */
 function nextMoves(progress: Progress): string[] {
-  const commands = commandsOf(progress);
-  if (commands.length === 0) return [];
-  const state = stateOf(progress);
-  const plan = state === 'awaitingApproval' ? progress.plan?.plan : undefined;
-  const names = commands.flatMap((line) => /--name (\w+)/.exec(line)?.[1] ?? []);
-  const form = `In the Web UI: "More Actions", "Send an Update", ${[...new Set(names)].map((name) => `\`${name}\``).join(' or ')}`;
-  const here =
-    plan === undefined
-      ? [`${form}. On a command line:`]
-      : // In two lines, because one is wider than the frame that the Web UI shows it in.
-        [`${form}; with \`approve\` goes the data`, fenced([`{"plan":`, `"${plan}"}`], 'json'), 'On a command line:'];
-  const busy = state === 'running' ? ['What each step does at this moment is under "Pending Activities".'] : [];
-  return [...busy, ...here, fenced(commands.map((line) => line.replace(/ (?=--)/, ' \\\n  ')))];
+  const moves = movesOf(progress);
+  if (moves.length === 0) return [];
+  const busy =
+    stateOf(progress) === 'running' ? ['What each step does at this moment is under "Pending Activities".'] : [];
+  const lines = moves.map(({ name, input, when }) => `- \`${name}\` ${when}${dataFor(input)}`);
+  return [...busy, `What can be sent ("More Actions", "Send an Update"):\n\n${lines.join('\n')}`];
 }
 
-/** What a person may type now, the likeliest first; empty where nothing is left to be said. */
-export function commandsOf(progress: Progress): string[] {
-  const state = stateOf(progress);
-  const commands: string[] = [];
-  if (state === 'needsOperator') {
-    const several = progress.parked.size > 1;
-    for (const [database, entry] of progress.parked) {
-      commands.push(update(progress, UpdateName.retryStep, several && database !== '' ? { database } : {}));
-      const acceptable = entry.reasons.filter(({ code }) => isAcceptable(code));
-      commands.push(
-        ...acceptable.map((reason) => update(progress, UpdateName.acceptDirty, acceptInput(progress, reason))),
-      );
-    }
-    if (isHalted(progress)) commands.push(update(progress, UpdateName.continue, {}));
-  }
-  if (state === 'awaitingApproval' && progress.plan) {
-    commands.push(update(progress, UpdateName.approve, { plan: progress.plan.plan }));
-  }
-  if (state === 'running') commands.push(update(progress, UpdateName.pause, {}));
-  if (state === 'paused') commands.push(update(progress, UpdateName.resume, {}));
-  if (state === 'atStop') commands.push(update(progress, UpdateName.continue, {}));
-  const over = state === 'completed' || state === 'aborted' || state === 'cancelled';
-  if (!over && !progress.aborting && !progress.ending) {
-    commands.push(update(progress, UpdateName.abort, {}));
-    if (state === 'needsOperator' && progress.plan?.from) commands.push(update(progress, UpdateName.turnBack, {}));
-  }
-  return commands;
+function dataFor(input: Move['input']): string {
+  const json = JSON.stringify(input, null, ' ').replace(/\n\s*/g, ' ');
+  return Object.keys(input).length === 0 ? '' : `, with the data \`${json}\``;
+}
+
+function commandLines(progress: Progress): string[] {
+  const commands = commandsOf(progress).map((line) => line.replace(/ (?=--)/, ' \\\n  '));
+  return commands.length === 0 ? [] : ['The same on a command line:', fenced(commands)];
 }
 
 function lossTotals(progress: Progress): string[] {
@@ -182,22 +158,6 @@ function fenced(lines: readonly string[], language = 'sh'): string {
 /** `2026-11-23 16:31:08 UTC`, from ISO 8601: as the Web UI itself writes times. */
 function timeText(iso: string): string {
   return `${iso.slice(0, 10)} ${iso.slice(11, 19)} UTC`;
-}
-
-/** A line to copy: what the command line of Temporal takes as it is. */
-function update(progress: Progress, name: string, input: Readonly<Record<string, string>>): string {
-  const { namespace, workflowId } = progress.owner;
-  return [
-    'temporal workflow update execute',
-    ...(namespace === 'default' ? [] : [`--namespace ${shellWord(namespace)}`]),
-    `--workflow-id ${shellWord(workflowId)}`,
-    `--name ${name}`,
-    ...(Object.keys(input).length > 0 ? [`--input ${shellWord(JSON.stringify(input))}`] : []),
-  ].join(' ');
-}
-
-function shellWord(text: string): string {
-  return /^[\w./:@-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
 function table(progress: Progress): string[] {

@@ -1,7 +1,7 @@
 import type { PlanSummary } from '../contract/activities.js';
 import type { Parked } from '../contract/messages.js';
 import { type Notice, type NoticeEvent, noticeKey, type ParkedNotice } from '../contract/notices.js';
-import { commandsOf } from './details.js';
+import { commandsOf } from './commands.js';
 import { placeOf, resultOf } from './hook-document.js';
 import { now, type Progress, sum } from './progress.js';
 import { statusOf } from './status.js';

@@ -119,13 +119,7 @@ export function refuseSkipStep(progress: Progress, input: unknown): Skipped {
   refuseWhenOver(progress);
   const can = [...progress.parked].filter(([, entry]) => isSkippable(entry));
   const several = progress.parked.size > 1;
-  const examples = can.map(([database]) =>
-    JSON.stringify({
-      ledger: 'record',
-      ...(several ? { database } : {}),
-      why: '<why its effect is there, or who sees to it>',
-    }),
-  );
+  const examples = can.map(([database]) => JSON.stringify(skipInput(progress, database)));
   if (can.length === 0) {
     refuse(
       `No database is parked at a schema step that could be taken over: the run is in the state "${stateOf(progress)}". Nothing was done.` +
@@ -146,6 +140,15 @@ export function refuseSkipStep(progress: Progress, input: unknown): Skipped {
   const [key, entry] = found;
   refuseWhileOverruling(progress, key);
   return { key, entry, database: entry.database ?? '', seq: entry.seq ?? 0, ledger: given.ledger };
+}
+
+/** Ready to send, but for the reason. */
+export function skipInput({ parked }: Progress, database: DatabaseName): Record<string, string> {
+  return {
+    ledger: 'record',
+    ...(parked.size > 1 ? { database } : {}),
+    why: '<why its effect is there, or who sees to it>',
+  };
 }
 
 /** Its script stopped, nobody knows whether it did, or what is found may be its own effect. */

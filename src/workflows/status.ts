@@ -1,6 +1,7 @@
 import { describeWriters } from '../contract/writers.js';
 import type { DatabaseProgress, HookProgress, StatusReport } from '../contract/messages.js';
 import { dataActivityId, hookActivityId } from '../contract/ids.js';
+import { type Move, movesOf } from './moves.js';
 import { type Halt, isHalted, keyOfHalt, type Progress, stateOf, stepsOf, stepsOfDatabase } from './progress.js';
 import type { DataStepRef } from '../contract/activities.js';
 import type { DataBeat } from '../contract/data-activities.js';
@@ -86,8 +87,7 @@ function waitingFor(progress: Progress): string | null {
     const places = [...progress.parked.values()].map(
       ({ database, during, failure }) => `${database ?? 'the instance'} (${during}: ${failure})`,
     );
-    const byHand = isHalted(progress) ? ', "continue" where it was done by hand,' : '';
-    return `the update "retryStep"${byHand} or "abort" for ${places.join(', ')}`;
+    return `the update ${eitherOf(movesOf(progress))} for ${places.join(', ')}`;
   }
   if (state === 'paused') {
     const running = progress.tokens.size > 0;
@@ -111,6 +111,12 @@ function waitingFor(progress: Progress): string | null {
   if (progress.waiting.size > 0) return [...progress.waiting.values()].join('; ');
   if (progress.abortAtBoundary) return 'the next release boundary: the run ends there, as aborted';
   return null;
+}
+
+/** `"retryStep", "skipStep" or "abort"`. */
+function eitherOf(moves: readonly Move[]): string {
+  const names = [...new Set(moves.map(({ name }) => `"${name}"`))];
+  return [names.slice(0, -1).join(', '), ...names.slice(-1)].filter((text) => text !== '').join(' or ');
 }
 
 function waitingAt(progress: Progress, halt: Halt): string {

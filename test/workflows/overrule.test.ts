@@ -147,7 +147,7 @@ test('a step that was taken over counts as done, is named in the report, and is 
   const { handle, inState, update, report } = await harness.start(instance);
   await inState('needsOperator');
   const metadata = await handle.query<{ currentDetails: string }>('__temporal_workflow_metadata');
-  expect(metadata.currentDetails).toContain('the update `skipStep` takes it for done');
+  expect(metadata.currentDetails).toContain('`skipStep` where you have carried the step out by hand');
 
   expect(await refusalOf(update('skipStep'))).toContain('{"ledger":"record","why":"');
   expect(await refusalOf(update('skipStep', { why: 'x' }))).toContain('"ledger"');

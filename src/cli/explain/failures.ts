@@ -100,7 +100,7 @@ export const FAILURES: Readonly<Record<FailureType, Explanation>> = {
     means:
       'A script that commits where nobody can look, or whose parts share a session, died in the middle: only a person can say what it did.',
     remedy:
-      'Compare the database with the script, complete or undo it by hand, put the ledger right, then "retryStep" (docs/operations.md, "A step that only a person can decide").',
+      'Compare the database with the script. Complete it by hand, then "skipStep"; or undo it, put the ledger right, abort and start again (docs/operations.md, "A step that only a person can decide").',
   },
   DatabaseUnreachable: {
     means: 'The database cannot be reached, or a connection to it was lost.',
