@@ -86,6 +86,7 @@ export async function summarizePlan(
     ].slice(0, 20),
     servers: Object.fromEntries(ownSurveys.map(({ database, physical }) => [database, physical])),
     searchAttributes,
+    memo: true,
     options: {
       stepTimeoutSeconds: options.stepTimeoutSeconds,
       heartbeatTimeoutSeconds: options.heartbeatTimeoutSeconds,

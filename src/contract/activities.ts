@@ -110,6 +110,8 @@ export interface PlanSummary {
   readonly data?: DataSubject;
   /** The namespace has our search attributes: the workflow may upsert them. */
   readonly searchAttributes: boolean;
+  /** The workflow says in its memo where the plan is to be read: left out in histories in which it did not. */
+  readonly memo?: true;
   readonly options: RunOptions;
 }
 

@@ -34,10 +34,14 @@ export function dataActivityId(database: string, id: string, act: string): strin
   return `${database}-data-${id}-${act}`;
 }
 
-/** `frontend data migration 7 reverse: Encrypts the e-mail addresses`, cut to Temporal's 200 bytes for a summary. */
-export function dataSummary(database: string, id: string, act: string, description: string): string {
-  const text = `${database} data migration ${id} ${act}: ${description}`;
+/** Temporal takes 400 bytes of a summary by default, and refuses the whole workflow task for one that is longer. */
+export function cutSummary(text: string): string {
   return text.length > 120 ? `${text.slice(0, 119)}…` : text;
+}
+
+/** `frontend data migration 7 reverse: Encrypts the e-mail addresses`. */
+export function dataSummary(database: string, id: string, act: string, description: string): string {
+  return cutSummary(`${database} data migration ${id} ${act}: ${description}`);
 }
 
 /** `hook-atStop-v5.9.0`, `hook-before`. */

@@ -3,10 +3,12 @@ import {
   CancellationScope,
   condition,
   ContinueAsNew,
-  continueAsNew,
   isCancellation,
+  makeContinueAsNewFunc,
+  workflowInfo,
 } from '@temporalio/workflow';
 import type { UnwindReport } from '../contract/messages.js';
+import type { Carried } from './carried.js';
 import { recordDecision } from './decisions.js';
 import { endCancelled } from './ending.js';
 import { notify, untilTold } from './notices.js';
@@ -55,7 +57,13 @@ async function goOnAfresh(run: Run, input: unknown): Promise<never> {
   await condition(allHandlersFinished);
   await untilTold(run);
   if (!progress.plan) throw new Error('a run without a plan has nothing to go on with');
-  return continueAsNew(input, carriedOf(progress, progress.plan));
+  return afresh()(input, carriedOf(progress, progress.plan));
+}
+
+/** The server gives the next part the memo of this one only where it is told to. */
+function afresh() {
+  const { memo = {} } = workflowInfo();
+  return makeContinueAsNewFunc<(input: unknown, carried: Carried) => Promise<unknown>>({ memo });
 }
 
 /** False: the run stops. */

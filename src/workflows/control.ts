@@ -1,4 +1,4 @@
-import { defineUpdate, makeContinueAsNewFunc, setHandler } from '@temporalio/workflow';
+import { defineUpdate, makeContinueAsNewFunc, setHandler, workflowInfo } from '@temporalio/workflow';
 import type { UnwindInput } from '../contract/input.js';
 import {
   type AbortInput,
@@ -67,7 +67,7 @@ export function acceptControl(run: Run): void {
         ...given,
         ...(given.data === undefined ? {} : { data: { ...options.data, ...given.data } }),
       };
-      run.proxies = createProxies(progress.plan?.options, progress.options);
+      run.proxies = createProxies(progress);
       // Begins again at its cursor, with the new ones; a script that runs keeps those that it began with.
       run.movable.forEach((scope) => scope.cancel());
       run.show();
@@ -101,7 +101,8 @@ export async function turnBack({ progress }: Run): Promise<never> {
   const blockers = options.blockers ?? input.blockers;
   const by = turningBack?.by ?? input.by;
   const workflowType = progress.direction === 'down' ? WorkflowType.upgrade : WorkflowType.downgrade;
-  const goBack = makeContinueAsNewFunc<(input: UnwindInput) => Promise<unknown>>({ workflowType });
+  const { memo = {} } = workflowInfo();
+  const goBack = makeContinueAsNewFunc<(input: UnwindInput) => Promise<unknown>>({ workflowType, memo });
   return goBack({
     instance: input.instance,
     to: plan?.from ?? input.to, // the validator saw one

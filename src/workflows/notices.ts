@@ -49,7 +49,7 @@ export function notifyAtStop(run: Run, halt: Halt): void {
 /** Where a cancellation does not reach it. */
 export async function untilTold(run: Run): Promise<void> {
   if (run.notices.size === 0) return;
-  if (await condition(() => run.notices.size === 0, LAST_TRIES)) return;
+  if (await condition(() => run.notices.size === 0, LAST_TRIES, { summary: 'wait for hooks.notify to answer' })) return;
   note(run, `${run.notices.size} of its calls had no answer within ${LAST_TRIES} of the end, and were given up`);
 }
 

@@ -11,5 +11,9 @@ export interface Patch {
   readonly mayGo: string;
 }
 
-/** None yet: 0.1.0 is the first release. */
+/**
+ * None yet: 0.1.0 is the first release. A command that only a field of an activity's answer calls for (`memo` of the plan) cost no id
+ * before it, since the histories saved until then have not got the field; behind a release it would, for workers of two versions may
+ * share one run.
+ */
 export const PATCHES: readonly Patch[] = [];

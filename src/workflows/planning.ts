@@ -1,10 +1,11 @@
-import { ApplicationFailure, condition } from '@temporalio/workflow';
+import { ApplicationFailure, condition, upsertMemo } from '@temporalio/workflow';
 import type { PlanSummary } from '../contract/activities.js';
 import { FATAL, type FailureType } from '../contract/errors.js';
 import type { DataInput } from '../contract/input.js';
 import { UpdateName } from '../contract/messages.js';
 import { recordConsent } from './decisions.js';
 import { during, Stuck } from './failures.js';
+import { memoOf } from './memo.js';
 import { notify } from './notices.js';
 import { untilDone } from './parking.js';
 import { adoptPlan, now, sum } from './progress.js';
@@ -74,7 +75,8 @@ async function adopted(
   });
   if (!plan) return undefined;
   adoptPlan(progress, plan);
-  run.proxies = createProxies(plan.options, progress.options);
+  run.proxies = createProxies(progress);
+  if (plan.memo) upsertMemo(memoOf(progress, plan));
   run.show();
   return plan;
 }

@@ -1,6 +1,8 @@
 import { type ActivityOptions, proxyActivities } from '@temporalio/workflow';
 import type { Activities, RunOptions } from '../contract/activities.js';
-import type { RunOptionsGiven } from '../contract/run-options.js';
+import { cutSummary } from '../contract/ids.js';
+import type { Progress } from './progress.js';
+import { createSummaries } from './summaries.js';
 
 /** Until the plan is read, the instance's settings are not known: these are the defaults of `config/schema.ts`. */
 const BEFORE_THE_PLAN: RunOptions = { stepTimeoutSeconds: 21_600, heartbeatTimeoutSeconds: 10, maximumAttempts: null };
@@ -9,7 +11,9 @@ const BEFORE_THE_PLAN: RunOptions = { stepTimeoutSeconds: 21_600, heartbeatTimeo
  * Workflows reach activities through these and nothing else: one proxy per kind of work, each timeout with its reason. None of
  * these numbers is a command: they may change while runs live.
  */
-export function createProxies(planned: RunOptions = BEFORE_THE_PLAN, given: RunOptionsGiven = {}) {
+export function createProxies(progress: Progress) {
+  const { options: given, plan } = progress;
+  const planned = plan?.options ?? BEFORE_THE_PLAN;
   const { stepTimeoutSeconds = planned.stepTimeoutSeconds, heartbeatTimeoutSeconds = planned.heartbeatTimeoutSeconds } =
     given;
   const maximumAttempts = given.maximumAttempts === undefined ? planned.maximumAttempts : given.maximumAttempts;
@@ -98,45 +102,51 @@ export function createProxies(planned: RunOptions = BEFORE_THE_PLAN, given: RunO
     startToCloseTimeout: '5s',
     scheduleToCloseTimeout: '15s',
   });
+  const says = createSummaries(progress);
   return {
-    makePlan: planning.makePlan,
-    makeDataPlan: planning.makeDataPlan,
-    readLeg: reading.readLeg,
-    readLegOnParting: parting.readLeg,
-    awaitWriters: waiting.awaitWriters,
-    claim: claiming.claim,
+    makePlan: named(planning.makePlan, says.makePlan),
+    makeDataPlan: named(planning.makeDataPlan, says.makeDataPlan),
+    readLeg: named(reading.readLeg, says.readLeg),
+    readLegOnParting: named(parting.readLeg, says.readLeg),
+    awaitWriters: named(waiting.awaitWriters, says.awaitWriters),
+    claim: named(claiming.claim, says.claim),
     /** Never a local activity: docs/adr/0002. */
-    checkDirty: reading.checkDirty,
-    /** With the next two, the only use of `executeWithOptions`, which is marked experimental. */
-    applyMigration: (
-      label: Pick<ActivityOptions, 'activityId' | 'summary'>,
-      ...args: Parameters<Activities['applyMigration']>
-    ) => stepping.applyMigration.executeWithOptions(label, args),
-    runDataMigration: (
-      label: Pick<ActivityOptions, 'activityId' | 'summary'>,
-      ...args: Parameters<Activities['runDataMigration']>
-    ) => moving.runDataMigration.executeWithOptions(label, args),
-    callHook: (label: Pick<ActivityOptions, 'activityId' | 'summary'>, ...args: Parameters<Activities['callHook']>) =>
+    checkDirty: named(reading.checkDirty, says.checkDirty),
+    applyMigration: (label: Label, ...args: Parameters<Activities['applyMigration']>) =>
+      stepping.applyMigration.executeWithOptions(label, args),
+    runDataMigration: (label: Label, ...args: Parameters<Activities['runDataMigration']>) =>
+      moving.runDataMigration.executeWithOptions(label, args),
+    callHook: (label: Label, ...args: Parameters<Activities['callHook']>) =>
       calling.callHook.executeWithOptions(label, args),
-    notify: (label: Pick<ActivityOptions, 'activityId' | 'summary'>, ...args: Parameters<Activities['notify']>) =>
-      telling.notify.executeWithOptions(label, args),
-    answerHook: parting.answerHook,
-    beginDataCalls: moving.beginDataCalls,
-    noteDataCall: moving.noteDataCall,
-    noteDataFailure: parting.noteDataFailure,
-    endDataCalls: releasing.endDataCalls,
+    notify: (label: Label, ...args: Parameters<Activities['notify']>) => telling.notify.executeWithOptions(label, args),
+    answerHook: named(parting.answerHook, says.answerHook),
+    beginDataCalls: named(moving.beginDataCalls, says.beginDataCalls),
+    noteDataCall: named(moving.noteDataCall, says.noteDataCall),
+    noteDataFailure: named(parting.noteDataFailure, says.noteDataFailure),
+    endDataCalls: named(releasing.endDataCalls, says.endDataCalls),
     /** Short transactions behind the locks, for which somebody waits. */
-    acceptDirty: releasing.acceptDirty,
-    skipStep: releasing.skipStep,
-    recordRelease: releasing.recordRelease,
-    verifyRelease: verifying.verifyRelease,
-    recordConsent: releasing.recordDecision,
-    recordDecision: parting.recordDecision,
-    endRun: releasing.endRun,
-    endRunOnParting: parting.endRun,
-    yieldClaim: parting.yieldClaim,
-    askPollers: asking.askPollers,
+    acceptDirty: named(releasing.acceptDirty, says.acceptDirty),
+    skipStep: named(releasing.skipStep, says.skipStep),
+    recordRelease: named(releasing.recordRelease, says.recordRelease),
+    verifyRelease: named(verifying.verifyRelease, says.verifyRelease),
+    recordConsent: named(releasing.recordDecision, says.recordDecision),
+    recordDecision: named(parting.recordDecision, says.recordDecision),
+    endRun: named(releasing.endRun, says.endRun),
+    endRunOnParting: named(parting.endRun, says.endRun),
+    yieldClaim: named(parting.yieldClaim, says.yieldClaim),
+    askPollers: named(asking.askPollers, says.askPollers),
   };
+}
+
+/** What a person reads of an activity, and may address it by. */
+type Label = Pick<ActivityOptions, 'activityId' | 'summary'>;
+
+/** With the four that take a label, the only use of `executeWithOptions`, which is marked experimental. */
+function named<I, O>(
+  activity: { executeWithOptions(options: ActivityOptions, args: [I]): Promise<O> },
+  words: (input: I) => string,
+): (input: I) => Promise<O> {
+  return (input) => activity.executeWithOptions({ summary: cutSummary(words(input)) }, [input]);
 }
 
 export type Proxies = ReturnType<typeof createProxies>;

@@ -22,7 +22,7 @@ export interface Run {
 export function createRun(progress: Progress): Run {
   return {
     progress,
-    proxies: createProxies(progress.plan?.options, progress.options),
+    proxies: createProxies(progress),
     show: createShow(progress),
     interruptible: new Set(),
     movable: new Set(),

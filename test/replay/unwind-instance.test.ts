@@ -40,6 +40,7 @@ test('there is a saved history of every shape that a run can take', () => {
       'hook-parked-then-continued',
       'hooks',
       'many-warnings',
+      'memo',
       'notices',
       'parked-then-resumed',
       'paused-then-resumed',

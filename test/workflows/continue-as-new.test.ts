@@ -56,6 +56,9 @@ test('a long run goes on in a new history with its position, its claims and its 
   expect(instance.count('claim')).toBe(1);
   expect(instance.count('recordRelease')).toBe(3);
   expect(instance.count('verifyRelease')).toBe(3);
+  // Written once, by the first part.
+  const { memo } = await harness.client.workflow.getHandle(handle.workflowId).describe();
+  expect(memo).toMatchObject({ UnwindPlan: { id: PLAN, run } });
 });
 
 test('a stop is told once, and the number of the next event goes on in the new history', async () => {

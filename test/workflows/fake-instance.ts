@@ -167,6 +167,7 @@ export class FakeInstance {
         approved: this.approved,
         warnings: [],
         searchAttributes: true,
+        memo: true as const,
         options: { stepTimeoutSeconds: 60, heartbeatTimeoutSeconds: 30, maximumAttempts: null },
         ...this.summary,
       }));
@@ -209,6 +210,7 @@ export class FakeInstance {
           approved: false,
           warnings: [],
           searchAttributes: true,
+          memo: true as const,
           options: { stepTimeoutSeconds: 60, heartbeatTimeoutSeconds: 30, maximumAttempts: null },
           ...this.summary,
         };
