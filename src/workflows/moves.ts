@@ -68,7 +68,7 @@ function remedies(progress: Progress, entry: Parked): readonly Move[] {
     .map((reason) => move(UpdateName.acceptDirty, acceptInput(progress, reason), 'where what was found may stay'));
   const more = optionsFor(progress, entry);
   const retry = move(UpdateName.retryStep, which, more.length > 0 ? 'behind that' : whenToRetry(entry));
-  return [...more, ...(needsNewPlan(entry) ? [] : [retry]), ...skip, ...accept];
+  return [...more, ...(needsNewPlan(entry) ? [] : [retry]), ...accept, ...skip];
 }
 
 /** A repeat with the same limits would end the same way. */

@@ -59,6 +59,7 @@ test('a run tells that it waits for consent, is parked, stands at a stop and has
   expect(parked.commands.map((line) => /--name (\w+)/.exec(line)?.[1])).toEqual([
     'retryStep',
     'acceptDirty',
+    'skipStep',
     'abort',
     'turnBack',
   ]);
