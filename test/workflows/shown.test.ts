@@ -1,5 +1,6 @@
 import { defaultPayloadConverter } from '@temporalio/common';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { until } from '../support/until.js';
 import { dirty, FakeInstance, fails, Gate, PLAN } from './fake-instance.js';
 import { type Harness, openHarness, type Started } from './harness.js';
 import { saveHistory } from './saved-history.js';
@@ -21,8 +22,12 @@ test('every activity of a history says in words what it is for', async () => {
     ],
     { stops: [0], hooks: { before: 'command' } },
   ).next('applyMigration frontend 2', fails('StepFailed'));
-  const { handle, inState, update, report } = await harness.start(instance);
-  await inState('atStop');
+  const { handle, inState, status, update, report } = await harness.start(instance);
+  // The hook before is a place to stand at too.
+  await until(async () => (await status()).waitingFor?.includes('stand at v6.0.0') === true, {
+    describe: 'the stop',
+    show: status,
+  });
   await update('continue', { by: 'ann' });
   await inState('needsOperator');
   await update('retryStep');
