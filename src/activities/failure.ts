@@ -59,6 +59,20 @@ export function asFailure(
   });
 }
 
+/** The same failure, with more for programs. */
+export function withDetails(failure: unknown, more: Readonly<Record<string, unknown>>): unknown {
+  if (!(failure instanceof ApplicationFailure)) return failure; // a cancellation
+  const { type, message, nonRetryable, nextRetryDelay, details } = failure;
+  const first: unknown = details?.[0];
+  return ApplicationFailure.create({
+    ...(type === null || type === undefined ? {} : { type }),
+    message,
+    nonRetryable: nonRetryable ?? false,
+    details: [{ ...(typeof first === 'object' ? first : {}), ...more }],
+    ...(nextRetryDelay === undefined || nextRetryDelay === null ? {} : { nextRetryDelay }),
+  });
+}
+
 function looksLikeLostConnection(error: unknown): boolean {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   const message = error instanceof Error ? error.message : '';

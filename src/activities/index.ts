@@ -1,8 +1,10 @@
 import path from 'node:path';
 import { Context } from '@temporalio/activity';
 import type { Logger } from 'pino';
+import { hookKindsOf } from '../config/hooks.js';
 import type { Config } from '../config/schema.js';
 import type { Activities } from '../contract/activities.js';
+import type { Outlets } from '../contract/notices.js';
 import { createInstances } from '../instance/instances.js';
 import { createAskPollers } from './ask-pollers.js';
 import { createApplyMigration } from './apply-migration.js';
@@ -12,7 +14,7 @@ import { createCheckDirty } from './check-dirty.js';
 import { createClaim, createYieldClaim } from './claim.js';
 import { createDataCalls } from './data-calls.js';
 import { createVerdicts, type ActivityDeps } from './deps.js';
-import { asFailure } from './failure.js';
+import { asFailure, withDetails } from './failure.js';
 import { beating } from './heartbeat.js';
 import { createEndRun, createRecordDecision } from './journal-entries.js';
 import { createMakeDataPlan } from './make-data-plan.js';
@@ -70,6 +72,13 @@ export function createActivities({
   // `claim`, `awaitWriters`, `applyMigration` and those that move data beat by themselves: they have more to tell than what they are.
   const beaten = <I, O>(name: string, doing: string, work: (input: I) => Promise<O>) =>
     named(name, (input: I) => beating(doing, () => work(input)));
+  const planning = <I extends { readonly instance: string }, O>(name: string, work: (input: I) => Promise<O>) => {
+    const plan = beaten(name, 'planning', work);
+    return (input: I) =>
+      plan(input).catch((failure: unknown) => {
+        throw withDetails(failure, { outlets: outletsOf(deps, input.instance) });
+      });
+  };
   const calls = createDataCalls(deps);
   // What changes nothing that counts is left alone when nobody waits for it any more: its query may have no answer for minutes.
   const looking = <I, O>(name: string, doing: string, work: (input: I) => Promise<O>) =>
@@ -79,8 +88,8 @@ export function createActivities({
       return Promise.race([answer, Context.current().cancelled]);
     });
   return {
-    makePlan: beaten('makePlan', 'planning', createMakePlan(deps)),
-    makeDataPlan: beaten('makeDataPlan', 'planning', createMakeDataPlan(deps)),
+    makePlan: planning('makePlan', createMakePlan(deps)),
+    makeDataPlan: planning('makeDataPlan', createMakeDataPlan(deps)),
     claim: named('claim', createClaim(deps)),
     yieldClaim: beaten('yieldClaim', 'giving the claim back', createYieldClaim(deps)),
     readLeg: looking('readLeg', 'reading the journal', createReadLeg(deps)),
@@ -104,6 +113,16 @@ export function createActivities({
     askPollers: looking('askPollers', 'asking who polls', createAskPollers()),
     close: () => instances.close(),
   };
+}
+
+/** What a plan would have said, had there been one. */
+function outletsOf({ instances, searchAttributes }: ActivityDeps, instance: string): Outlets {
+  try {
+    const { notify } = hookKindsOf(instances.open(instance).config);
+    return { searchAttributes, ...(notify === undefined ? {} : { notify }) };
+  } catch {
+    return { searchAttributes }; // no such instance is what the failure is about
+  }
 }
 
 /** Every input but one or two names the instance that it is about. */

@@ -1,6 +1,7 @@
 import type { DatabaseName, DataMigrationId, MigrationId } from './catalog.js';
 import type { DirtyCode } from './dirty.js';
-import type { HookActivity, HookCall } from './hooks.js';
+import type { HookActivity, HookCall, HookKind } from './hooks.js';
+import type { PlanId } from './plan.js';
 
 /**
  * What `hooks.notify` is told: that the run waits for a person (`parked`, `awaitingApproval`, `atStop`), or that it has ended (the
@@ -9,8 +10,10 @@ import type { HookActivity, HookCall } from './hooks.js';
 export type NoticeEvent = 'parked' | 'awaitingApproval' | 'atStop' | 'completed' | 'aborted' | 'cancelled' | 'failed';
 
 /** Documented in docs/in-turns.md; fields are added, never changed. */
-export interface Notice extends Omit<HookCall, 'hook'> {
+export interface Notice extends Omit<HookCall, 'hook' | 'plan'> {
   readonly hook: 'notify';
+  /** Null: there is none yet, and `legs` and `releasesLeft` are empty. */
+  readonly plan: PlanId | null;
   readonly event: NoticeEvent;
   /** From 1, in the order of the events: a later one may arrive before an earlier one that had to be repeated. */
   readonly number: number;
@@ -36,6 +39,13 @@ export interface ParkedNotice {
   readonly migration: MigrationId | null;
   /** Of a dirty database: why. */
   readonly reasons: readonly DirtyCode[];
+}
+
+/** How a run is heard of before there is a plan that says so: with the failure of a planning, as `outlets` in its details. */
+export interface Outlets {
+  readonly searchAttributes: boolean;
+  /** Of `hooks.notify`; left out where there is none. */
+  readonly notify?: HookKind;
 }
 
 /** `told`, or whom to tell the workflow has to call itself. */

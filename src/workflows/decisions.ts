@@ -30,13 +30,22 @@ export async function recordConsent(
 }
 
 /** Other decisions work at once, even where the database that should hold them is away; Temporal's history has them too. */
-export async function recordDecision(
+export function recordDecision(
+  run: Run,
+  decision: Decision,
+  details: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  run.progress.decisions.push(decision);
+  return writeDecision(run, decision, details);
+}
+
+/** Of one that stands in `decisions` already, because something had to be awaited in between: their order is that of the history. */
+export async function writeDecision(
   run: Run,
   decision: Decision,
   details: Readonly<Record<string, unknown>>,
 ): Promise<void> {
   const { progress, proxies } = run;
-  progress.decisions.push(decision);
   await bestEffort(run, `the decision "${decision.kind}" could not be written to the journal`, () =>
     proxies.recordDecision({
       instance: progress.input.instance,

@@ -6,12 +6,21 @@ import { type Halt, type Progress, stepsOf, sum } from './progress.js';
 export function callOf(progress: Progress, plan: PlanSummary, { hook, leg, release }: Halt): HookCall {
   const { stops = [] } = plan;
   const stop = hook === 'atStop' && leg !== null ? { number: stops.indexOf(leg) + 1, of: stops.length } : null;
-  const { version, next, legs, releasesLeft, ...run } = placeOf(progress, plan, leg === null ? 0 : leg + 1);
+  const { version, instance, namespace, workflowId, run, next, legs, releasesLeft, ...way } = placeOf(
+    progress,
+    plan,
+    leg === null ? 0 : leg + 1,
+  );
   // In the order of the documentation: people read it as it comes.
   return {
     version,
     hook,
-    ...run,
+    instance,
+    namespace,
+    workflowId,
+    run,
+    plan: plan.plan,
+    ...way,
     release,
     next: hook === 'after' ? null : next,
     leg: leg === null ? null : leg + 1,
@@ -30,7 +39,6 @@ type Place = Pick<
   | 'namespace'
   | 'workflowId'
   | 'run'
-  | 'plan'
   | 'direction'
   | 'from'
   | 'to'
@@ -40,19 +48,19 @@ type Place = Pick<
 >;
 
 /** @param behind - Legs that lie behind the run. */
-export function placeOf({ owner, run, direction, input, legs }: Progress, plan: PlanSummary, behind: number): Place {
-  const nextStop = plan.stops?.find((each) => each >= behind);
+export function placeOf(progress: Progress, plan: PlanSummary | null, behind: number): Place {
+  const { owner, run, direction, input, legs } = progress;
+  const nextStop = plan?.stops?.find((each) => each >= behind);
   return {
     version: 1,
     instance: input.instance,
     namespace: owner.namespace,
     workflowId: owner.workflowId,
     run,
-    plan: plan.plan,
     direction,
-    from: plan.from,
-    to: plan.to,
-    next: (nextStop === undefined ? undefined : legs[nextStop]?.release) ?? plan.to,
+    from: plan?.from ?? input.from ?? null,
+    to: plan?.to ?? input.to,
+    next: (nextStop === undefined ? undefined : legs[nextStop]?.release) ?? plan?.to ?? input.to,
     legs: legs.length,
     releasesLeft: legs.slice(behind).map((each) => each.release),
   };

@@ -13,7 +13,7 @@ import { hookKey } from '../contract/hooks.js';
 import { FailureType } from '../contract/errors.js';
 import type { LossSummary } from '../contract/losses.js';
 import { acceptControl } from './control.js';
-import { decide, recordConsent, recordDecision } from './decisions.js';
+import { decide, recordConsent, recordDecision, writeDecision } from './decisions.js';
 import { during, Stuck } from './failures.js';
 import { yieldWaiting } from './holding.js';
 import { acceptOverruling } from './overrule.js';
@@ -88,10 +88,11 @@ export function acceptMessages(run: Run): void {
     async (input) => {
       const decision = decide(UpdateName.pause, input);
       progress.paused = decision;
+      progress.decisions.push(decision);
       run.movable.forEach((scope) => scope.cancel());
       run.show();
       await yieldWaiting(run);
-      await recordDecision(run, decision, {});
+      await writeDecision(run, decision, {});
       return statusOf(progress);
     },
     {

@@ -19,11 +19,14 @@ interface About {
   readonly message?: string;
 }
 
-/** What `hooks.notify` is given. */
-export function noticeOf(progress: Progress, plan: PlanSummary, about: About): Notice {
+/**
+ * What `hooks.notify` is given.
+ * @param plan - Null: there is none yet.
+ */
+export function noticeOf(progress: Progress, plan: PlanSummary | null, about: About): Notice {
   const { event, number, unique, parked } = about;
   const { halt, leg, verified, asked } = progress;
-  const { stops = [] } = plan;
+  const stops = plan?.stops ?? [];
   const isOver = ENDS.has(event);
   const behind = isOver || event !== 'atStop' || halt?.leg == null ? verified : halt.leg + 1;
   const atStop = event === 'atStop' && halt?.hook === 'atStop' && halt.leg !== null ? halt.leg : null;
@@ -33,6 +36,7 @@ export function noticeOf(progress: Progress, plan: PlanSummary, about: About): N
     number,
     at: now(),
     message: about.message ?? messageOf(progress, plan, about),
+    plan: plan?.plan ?? null,
     ...placeOf(progress, plan, behind),
     release: event === 'atStop' && halt ? halt.release : standingAt(progress, plan),
     ...(isOver ? { next: null } : {}),
@@ -48,33 +52,36 @@ export function noticeOf(progress: Progress, plan: PlanSummary, about: About): N
 }
 
 /** Null: between two releases. */
-function standingAt({ legs, verified }: Progress, plan: PlanSummary): string | null {
+function standingAt({ legs, verified }: Progress, plan: PlanSummary | null): string | null {
   const next = legs[verified];
   if (next && sum(next.done) + sum(next.dataDone ?? {}) > 0) return null;
-  return legs[verified - 1]?.release ?? plan.from;
+  return legs[verified - 1]?.release ?? plan?.from ?? null;
 }
 
 function parkedOf({ database, during, failure, migration, reasons }: Parked): ParkedNotice {
   return { database, during, failure, migration, reasons: reasons.map(({ code }) => code) };
 }
 
-function messageOf(progress: Progress, plan: PlanSummary, { event, parked }: About): string {
+function messageOf(progress: Progress, plan: PlanSummary | null, { event, parked }: About): string {
   const { input, asked, halt, turningBack } = progress;
+  const to = plan?.to ?? input.to;
   const subject =
     asked === null
-      ? `${input.instance} on its way to ${plan.to}`
+      ? `${input.instance} on its way to ${to}`
       : `Data migration ${asked.id} (${asked.direction}) of ${input.instance}`;
   switch (event) {
     case 'parked':
       return `${subject} needs an operator. ${parked === undefined ? '' : placeText(parked)}`.trim();
     case 'awaitingApproval':
-      return `${subject} waits for consent: ${plan.destructiveSteps} steps of plan ${plan.plan} lose content.`;
+      return `${subject} waits for consent: ${plan?.destructiveSteps} steps of plan ${plan?.plan} lose content.`;
     case 'atStop':
       return `${subject} stands ${halt?.release == null ? 'between two releases' : `at ${halt.release}`} and waits for the update "continue".`;
     case 'completed':
-      return asked === null ? `${input.instance} stands at ${plan.to}.` : `${subject} is at its end.`;
+      return asked === null ? `${input.instance} stands at ${to}.` : `${subject} is at its end.`;
     case 'aborted':
-      return turningBack ? `${subject} was turned back to ${plan.from}.` : `${subject} was aborted.`;
+      return turningBack
+        ? `${subject} ended where it was and is turned back to ${plan?.from}.`
+        : `${subject} was aborted.`;
     case 'cancelled':
       return `${subject} was cancelled.`;
     case 'failed':

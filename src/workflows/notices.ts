@@ -19,12 +19,12 @@ const LAST_TRIES = '1m';
 /** As for every activity of the operator's: until then somebody must have begun it. */
 const WORKER_SECONDS = 40;
 
-/** Nothing where no `hooks.notify` is configured, or no plan yet says so. */
+/** Nothing where no `hooks.notify` is configured, or neither a plan nor a planning that failed has said so. */
 export function notify(run: Run, event: NoticeEvent, about: { parked?: Parked; message?: string } = {}): void {
   const { progress } = run;
-  const { plan } = progress;
-  const kind = plan?.hooks?.notify;
-  if (!plan || kind === undefined) return;
+  const { plan, outlets } = progress;
+  const kind = plan === null ? outlets?.notify : plan.hooks?.notify;
+  if (kind === undefined) return;
   const number = progress.notices.count + 1;
   progress.notices = { ...progress.notices, count: number }; // 2
   const notice = noticeOf(progress, plan, { event, number, unique: uuid4(), ...about });
@@ -53,7 +53,12 @@ export async function untilTold(run: Run): Promise<void> {
   note(run, `${run.notices.size} of its calls had no answer within ${LAST_TRIES} of the end, and were given up`);
 }
 
-async function tell(run: Run, plan: PlanSummary, kind: HookKind, notice: ReturnType<typeof noticeOf>): Promise<void> {
+async function tell(
+  run: Run,
+  plan: PlanSummary | null,
+  kind: HookKind,
+  notice: ReturnType<typeof noticeOf>,
+): Promise<void> {
   const activityId = noticeActivityId(notice.number, notice.event);
   const summary = noticeSummary(kind, notice.event);
   const asking = kind === 'activity' ? { activityId: `${activityId}-asked`, summary: `${summary}, whom?` } : null;
@@ -61,7 +66,7 @@ async function tell(run: Run, plan: PlanSummary, kind: HookKind, notice: ReturnT
   if (answer?.told !== false || !answer.activity) return;
   const { taskQueue, type, timeoutSeconds: callSeconds, heartbeatSeconds, attempts: most } = answer.activity;
   const timeouts = { callSeconds, heartbeatSeconds, attempts: most };
-  const waitSeconds = plan.options.workerWaitSeconds ?? WORKER_SECONDS;
+  const waitSeconds = plan?.options.workerWaitSeconds ?? WORKER_SECONDS;
   await attempts({ taskQueue, type, activityId, summary, input: notice, timeouts }, waitSeconds);
 }
 

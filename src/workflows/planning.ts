@@ -3,6 +3,7 @@ import type { PlanSummary } from '../contract/activities.js';
 import { FATAL, type FailureType } from '../contract/errors.js';
 import type { DataInput } from '../contract/input.js';
 import { UpdateName } from '../contract/messages.js';
+import type { Outlets } from '../contract/notices.js';
 import { recordConsent } from './decisions.js';
 import { during, Stuck } from './failures.js';
 import { memoOf } from './memo.js';
@@ -62,6 +63,7 @@ async function adopted(
     try {
       return await during('plan', () => unlessAborted(run, ask));
     } catch (error) {
+      if (error instanceof Stuck) progress.outlets = outletsIn(error) ?? progress.outlets;
       if (error instanceof Stuck && isFatal(error.failure)) {
         throw ApplicationFailure.create({
           type: error.failure,
@@ -79,6 +81,10 @@ async function adopted(
   if (plan.memo) upsertMemo(memoOf(progress, plan));
   run.show();
   return plan;
+}
+
+function outletsIn({ details: { outlets } }: Stuck): Outlets | undefined {
+  return outlets as Outlets | undefined; // as: written by our own activity
 }
 
 /** Is there nothing to carry out, not even a release to be recorded? */

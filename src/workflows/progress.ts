@@ -7,6 +7,7 @@ import type { DataInput, UnwindInput } from '../contract/input.js';
 import type { DatabaseProgress, Decision, Parked, RunState } from '../contract/messages.js';
 import type { RestorePoint } from '../contract/losses.js';
 import type { Direction } from '../contract/plan.js';
+import type { Outlets } from '../contract/notices.js';
 import type { RunOptionsGiven } from '../contract/run-options.js';
 import type { Writer } from '../contract/writers.js';
 import type { Carried } from './carried.js';
@@ -56,6 +57,8 @@ export interface Progress {
   /** The state but for `needsOperator` and `paused`, which follow from `parked` and `paused`. */
   phase: Exclude<RunState, 'needsOperator' | 'paused'>;
   plan: PlanSummary | null;
+  /** Until there is a plan; null: no planning has failed. */
+  outlets: Outlets | null;
   legs: readonly LegProgress[];
   /** 0-based; null before the first. */
   leg: number | null;
@@ -134,6 +137,7 @@ export function startProgress(
     run: carried?.run ?? uuid4(),
     phase: 'planning',
     plan: null,
+    outlets: null,
     legs: [],
     leg: null,
     verified: 0,

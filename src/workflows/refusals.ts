@@ -21,7 +21,9 @@ export function refuseApprove(progress: Progress, input: unknown): void {
   const { plan } = progress;
   const state = stateOf(progress);
   if (!plan || progress.phase !== 'awaitingApproval' || progress.aborting) {
-    refuse(`Nothing waits for approval: the run is in the state "${state}"${progress.aborting ? ' and ends' : ''}.`);
+    refuse(
+      `Nothing waits for approval: the run is in the state "${state}"${progress.aborting ? ' and ends' : ''}.${lastWord(progress)}`,
+    );
   }
   const example = `{"plan":"${plan.plan}"}`;
   const given = parse(approveSchema, input ?? {}, UpdateName.approve, example);
@@ -37,7 +39,9 @@ export function refuseRetryStep(progress: Progress, input: unknown): void {
   const { database } = parse(retryStepSchema, input ?? {}, UpdateName.retryStep, '{} or {"database":"<name>"}');
   const parked = [...progress.parked.keys()].toSorted();
   if (parked.length === 0) {
-    refuse(`Nothing is parked, so there is nothing to retry: the run is in the state "${stateOf(progress)}".`);
+    refuse(
+      `Nothing is parked, so there is nothing to retry: the run is in the state "${stateOf(progress)}".${lastWord(progress)}`,
+    );
   }
   const named = parked.filter((name) => name !== '').map((name) => `{"database":"${name}"}`);
   if (database === undefined && parked.length > 1) {
@@ -65,7 +69,7 @@ export function refuseAbort(progress: Progress, input: unknown): void {
   const { at } = parse(abortSchema, input ?? {}, UpdateName.abort, '{} or {"at":"boundary"}');
   const over = progress.phase === 'completed' || progress.phase === 'aborted' || progress.phase === 'cancelled';
   if (over || (progress.ending && progress.parked.size === 0)) refuse('The run has already ended.');
-  if (progress.aborting) refuse('The run is already being aborted; it ends when the running steps have ended.');
+  if (progress.aborting) refuseWhileEnding(progress);
   if (at === 'boundary' && progress.abortAtBoundary) {
     refuse(
       'The run ends at the next release boundary already. "abort" without "at" ends it sooner, between two releases perhaps.',
@@ -102,13 +106,15 @@ export function refuseSetOptions(progress: Progress, input: unknown): void {
 export function refusePause(progress: Progress, input: unknown): void {
   parse(whoSchema, input ?? {}, UpdateName.pause, WHO_EXAMPLE);
   refuseWhenOver(progress);
-  if (progress.paused) refuse(`The run is paused already, since ${progress.paused.at}. "resume" goes on.`);
+  if (progress.paused)
+    refuse(`The run is paused already, since ${progress.paused.at}. "resume" goes on.${lastWord(progress)}`);
 }
 
 export function refuseResume(progress: Progress, input: unknown): void {
   parse(whoSchema, input ?? {}, UpdateName.resume, WHO_EXAMPLE);
   refuseWhenOver(progress);
-  if (!progress.paused) refuse(`The run is not paused: it is in the state "${stateOf(progress)}".`);
+  if (!progress.paused)
+    refuse(`The run is not paused: it is in the state "${stateOf(progress)}".${lastWord(progress)}`);
 }
 
 export function refuseContinue(progress: Progress, input: unknown): void {
@@ -116,7 +122,7 @@ export function refuseContinue(progress: Progress, input: unknown): void {
   refuseWhenOver(progress);
   const { halt } = progress;
   if (!halt || !isHalted(progress)) {
-    refuse(`The run does not wait at a release: it is in the state "${stateOf(progress)}".`);
+    refuse(`The run does not wait at a release: it is in the state "${stateOf(progress)}".${lastWord(progress)}`);
   }
   if (release !== undefined && release !== halt.release) {
     refuse(
@@ -128,7 +134,25 @@ export function refuseContinue(progress: Progress, input: unknown): void {
 export function refuseWhenOver(progress: Progress): void {
   const over = progress.phase === 'completed' || progress.phase === 'aborted' || progress.phase === 'cancelled';
   if (over || progress.ending) refuse('The run has already ended.');
-  if (progress.aborting) refuse('The run is being aborted; it ends when the running steps have ended.');
+  if (progress.aborting) refuseWhileEnding(progress);
+}
+
+function refuseWhileEnding(progress: Progress): never {
+  const { plan, turningBack } = progress;
+  refuse(
+    turningBack
+      ? `The run is being turned back to ${plan?.from ?? 'where it began'}; that begins when the running steps have ended, under the same ` +
+          `id. Send what you want of it then.${lastWord(progress)}`
+      : `The run is being aborted; it ends when the running steps have ended.${lastWord(progress)}`,
+  );
+}
+
+/** Of two operators who decide at once, the one whose word came second must see whose came first. */
+function lastWord({ decisions }: Progress): string {
+  const last = decisions.at(-1);
+  if (last === undefined) return '';
+  const who = last.by === null ? '' : ` of ${last.by}`;
+  return ` The last decision: "${last.kind}"${who} at ${last.at}${last.why === null ? '' : ` (${last.why})`}.`;
 }
 
 export function parse<T>(

@@ -11,8 +11,8 @@ export function createShow(progress: Progress): () => void {
   let shown = '';
   return function show() {
     setCurrentDetails(detailsOf(progress));
-    const { plan, leg } = progress;
-    if (!plan?.searchAttributes) return;
+    const { plan, outlets, leg, input } = progress;
+    if (!(plan ?? outlets)?.searchAttributes) return;
     const state = stateOf(progress);
     const release = leg === null ? null : (progress.legs[leg]?.release ?? null);
     const dirtyReason = [...progress.parked.values()].flatMap(({ reasons }) => reasons)[0]?.code ?? null;
@@ -22,8 +22,8 @@ export function createShow(progress: Progress): () => void {
     const { done, total } = stepsOf(progress);
     upsertSearchAttributes([
       { key: SearchAttribute.state, value: state },
-      { key: SearchAttribute.product, value: plan.product },
-      { key: SearchAttribute.target, value: plan.to },
+      { key: SearchAttribute.product, value: plan?.product ?? null },
+      { key: SearchAttribute.target, value: (plan?.to ?? input.to) || null },
       { key: SearchAttribute.release, value: release },
       { key: SearchAttribute.dirtyReason, value: dirtyReason },
       { key: SearchAttribute.stepsDone, value: done },

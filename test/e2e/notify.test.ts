@@ -80,6 +80,25 @@ test('a webhook hears of the park, of the stop and of the end, in this order and
   expect(notices[2]).toMatchObject({ release: 'v2.0.0', next: 'v1.0.0', stop: { number: 1, of: 1 } });
 });
 
+test('a planning that parks is told too, by a worker that looks the hook up for it', async () => {
+  const receiver = await openReceiver();
+  const shop = await openParts(parts.folder, { notify: { webhook: { url: receiver.url } } });
+  const stranger = [99, 'schema_migrations'];
+  await shop.database.query(
+    `insert into migration_logs (migration_logs_schema_version, schema, version, up, started_at, finished_at, success)
+     values (2, $2, $1, true, now(), now(), true)`,
+    stranger,
+  );
+  const run = await shop.down({ via: undefined });
+  await untilReceived(receiver, 1);
+  expect(noticesOf(receiver)[0]).toMatchObject({ event: 'parked', plan: null, parked: { during: 'plan' } });
+  expect((await run.handle.describe()).searchAttributes).toMatchObject({ UnwindState: ['needsOperator'] });
+  await shop.database.query('delete from migration_logs where version = $1 and schema = $2', stranger);
+  await run.update('retryStep');
+  expect(await run.unaided()).toMatchObject({ outcome: 'completed', standsAt: 'v1.0.0' });
+  await untilReceived(receiver, 2);
+});
+
 test('a receiver that always fails holds up nothing: the run is mended and ends, with a warning', async () => {
   const receiver = await openReceiver();
   receiver.replies(500);

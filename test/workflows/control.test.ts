@@ -61,13 +61,55 @@ test('turnBack lets the running script end, then the same id goes the other way,
   const answer = await update('turnBack', { by: 'ann', why: 'the older release is worse' });
   expect(answer.state).toBe('turningBack');
   expect(answer.waitingFor).toContain('v9.0.0');
-  expect(await refusalOf(update('turnBack'))).toContain('being aborted');
+  expect(await refusalOf(update('turnBack'))).toMatch(
+    /being turned back to v9\.0\.0.*"turnBack" of ann at .* \(the older release is worse\)/,
+  );
   gate.open();
   await until(() => instance.planned.at(-1)?.direction === 'up', { describe: 'the run in the other direction' });
   expect(instance.planned.at(-1)).toMatchObject({ direction: 'up', to: 'v9.0.0', turnsBack: run });
   expect(instance.decisions.map(({ kind, by }) => [kind, by])).toEqual([['turnBack', 'ann']]);
   expect(await report).toMatchObject({ direction: 'up' });
   await saveHistory(harness.client.workflow.getHandle(handle.workflowId, first), 'turned-back');
+});
+
+test('of operators who contradict each other at once, the order of the history counts, and each refusal names whose word came first', async () => {
+  const gate = new Gate();
+  const instance = twoLegs().next('applyMigration frontend 1', fails('StepFailed')).next('endRun', gate.twist);
+  const { handle, inState, status, update, report } = await harness.start(instance);
+  await inState('needsOperator');
+  const said = [
+    ['abort', 'ann'],
+    ['turnBack', 'bob'],
+    ['retryStep', 'cat'],
+    ['abort', 'dan'],
+    ['pause', 'eve'],
+    ['turnBack', 'fay'],
+  ] as const;
+  const answers = await Promise.all(
+    said.map(([name, by]) => {
+      const answer = update(name, { by });
+      return answer.then(
+        () => 'was accepted',
+        () => refusalOf(answer),
+      );
+    }),
+  );
+  const accepted = said.filter((_, at) => answers[at] === 'was accepted').map(([kind, by]) => ({ kind, by }));
+  const ending = accepted.filter(({ kind }) => kind === 'abort' || kind === 'turnBack');
+  expect(ending).toHaveLength(1);
+  const { events } = await handle.fetchHistory();
+  const inHistory = (events ?? []).flatMap(({ workflowExecutionUpdateAcceptedEventAttributes: event }) =>
+    event ? [event.acceptedRequest?.input?.name] : [],
+  );
+  const { decisions } = await status();
+  expect(decisions.map(({ kind }) => kind)).toEqual(inHistory);
+  expect(decisions.map(({ kind, by }) => ({ kind, by }))).toEqual(expect.arrayContaining(accepted));
+  expect(decisions.at(-1)).toMatchObject(ending[0] ?? {});
+  for (const refusal of answers.filter((answer) => answer !== 'was accepted')) {
+    expect(refusal).toMatch(new RegExp(`"${ending[0]?.kind}" of ${ending[0]?.by} at `));
+  }
+  gate.open();
+  await report;
 });
 
 test('a run that began between two releases, or has no plan yet, cannot be turned back', async () => {

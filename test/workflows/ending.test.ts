@@ -27,7 +27,9 @@ test('an abort lets running steps end, begins none, and names every step that wa
   const status = await update('abort', { by: 'ann', why: 'enough' });
   expect(status).toMatchObject({ parked: [], decisions: [{ kind: 'abort', by: 'ann', why: 'enough' }] });
   expect(status.waitingFor).toContain('the steps that are running');
-  expect(await refusalOf(update('abort'))).toContain('already being aborted');
+  expect(await refusalOf(update('abort'))).toContain(
+    'The run is being aborted; it ends when the running steps have ended. The last decision: "abort" of ann',
+  );
   gate.open();
 
   const result = await report;

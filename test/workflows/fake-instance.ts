@@ -461,9 +461,9 @@ export function failure(type: FailureType, message: string, details: Record<stri
   return error;
 }
 
-export function fails(type: FailureType, message = `${type} as asked for`): Twist {
+export function fails(type: FailureType, message = `${type} as asked for`, details = {}): Twist {
   return () => {
-    throw failure(type, message);
+    throw failure(type, message, details);
   };
 }
 

@@ -112,6 +112,54 @@ test('an abort and a cancel are told, and each once', async () => {
   }
 });
 
+/** As the activity says where there is no plan yet. */
+const OUTLETS = { outlets: { searchAttributes: true, notify: 'webhook' } };
+
+test('a planning that is parked is told and can be found in the list, before there is a plan', async () => {
+  const unknown = fails('UnknownMigration', '1771 is applied and no release knows it', OUTLETS);
+  const instance = told().next('makePlan', unknown);
+  const { handle, update, inState, report } = await harness.start(instance, { input: { to: 'v5.0.0' } });
+  await inState('needsOperator');
+  await untilNoticed(instance, ['parked']);
+  expect(instance.notices[0]).toMatchObject({
+    plan: null,
+    from: null,
+    to: 'v5.0.0',
+    release: null,
+    legs: 0,
+    releasesLeft: [],
+    message: expect.stringContaining('The instance is parked during plan: UnknownMigration.'),
+    parked: { database: null, during: 'plan' },
+  });
+  const { searchAttributes } = await handle.describe();
+  expect(searchAttributes).toMatchObject({ UnwindState: ['needsOperator'], UnwindTarget: ['v5.0.0'] });
+  await update('retryStep');
+  expect((await report).outcome).toBe('completed');
+  expect(instance.notices.map(({ number, event, plan }) => [number, event, plan])).toEqual([
+    [1, 'parked', null],
+    [2, 'completed', PLAN],
+  ]);
+});
+
+test('a run that fails is told, with what it says', async () => {
+  const instance = told().next('makePlan', fails('UnknownRelease', 'v5.0.0 is no release of shop', OUTLETS));
+  const { report } = await harness.start(instance);
+  await expect(report).rejects.toThrow();
+  expect(instance.notices).toMatchObject([
+    { event: 'failed', plan: null, message: expect.stringContaining('failed: v5.0.0 is no release of shop') },
+  ]);
+});
+
+test('of a run that is turned back the way there and the way back are told', async () => {
+  const instance = told().next('applyMigration frontend 1', fails('StepFailed'));
+  const { update, inState, report } = await harness.start(instance);
+  await inState('needsOperator');
+  await update('turnBack', { by: 'ann' });
+  await report;
+  await untilNoticed(instance, ['parked', 'aborted', 'completed']);
+  expect(instance.notices[1]?.message).toContain('is turned back to v9.0.0');
+});
+
 test('an activity of the operator is told by the workflow, and one that nobody serves is a warning', async () => {
   const seen: unknown[] = [];
   const taskQueue = newQueue();
