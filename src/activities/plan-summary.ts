@@ -4,7 +4,9 @@ import { surveyData } from '../instance/data-survey.js';
 import type { OpenInstance } from '../instance/instances.js';
 import type { Survey } from '../instance/survey.js';
 import { dataSteps } from '../journal/data.js';
+import { readDurations } from '../journal/durations.js';
 import { closedLegs, doneSteps, isApproved } from '../journal/runs.js';
+import { expectedOf } from '../plan/expected.js';
 import { countLosses } from './count-losses.js';
 import { lossesOf, mayBeLost } from './plan-losses.js';
 
@@ -38,6 +40,7 @@ export async function summarizePlan(
         data: plan.legs.some((leg) => leg.data !== undefined) ? await dataSteps(client, run) : [],
         closed: await closedLegs(client, run),
         approved: await isApproved(client, run, plan.id),
+        durations: await readDurations(client, plan.id),
       })),
     ),
   );
@@ -87,6 +90,10 @@ export async function summarizePlan(
     servers: Object.fromEntries(ownSurveys.map(({ database, physical }) => [database, physical])),
     searchAttributes,
     memo: true,
+    expected: expectedOf(
+      plan,
+      perDatabase(({ durations }) => durations),
+    ),
     options: {
       stepTimeoutSeconds: options.stepTimeoutSeconds,
       heartbeatTimeoutSeconds: options.heartbeatTimeoutSeconds,

@@ -6,6 +6,7 @@ import { bar, cut, durationText, percent } from './bars.js';
 import type { ShownStatus } from './data-figures.js';
 import { dataLines, dataText } from './data-lines.js';
 import type { Terminal } from './terminal.js';
+import { timeLeftText } from './time-left.js';
 
 const STATE_WORDS: Readonly<Record<RunState, string>> = {
   planning: 'planning',
@@ -58,7 +59,14 @@ export function progressBlock(status: ShownStatus, terminal: Terminal, elapsedMs
   const lines = Object.entries(status.databases).map(([name, progress]) =>
     databaseLine(name.padEnd(nameWidth), progress, numberWidth, status, terminal),
   );
-  return [title, ...lines, ...dataLines(status, terminal), ...waitingLines(status, colors)].join('\n');
+  const left = timeLeftText(status, Date.now());
+  return [
+    title,
+    ...lines,
+    ...dataLines(status, terminal),
+    ...(left === '' ? [] : [colors.dim(`  ${left}`)]),
+    ...waitingLines(status, colors),
+  ].join('\n');
 }
 
 export function wayText({ dataMigration, direction, from, to }: ShownStatus): string {
@@ -210,6 +218,7 @@ export function progressLine(status: ShownStatus): string {
     legText(status),
     stepsText(status) + (perDatabase === '' ? '' : ` (${perDatabase})`),
     ...dataText(status),
+    timeLeftText(status, Date.now()),
   ];
   return parts.filter((part) => part !== '').join(' · ');
 }

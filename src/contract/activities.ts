@@ -10,6 +10,7 @@ import type {
   RunDataMigrationInput,
 } from './data-activities.js';
 import type { DirtyReason, DirtyWarning } from './dirty.js';
+import type { Expected } from './estimate.js';
 import type { AnswerHookInput, HookAnswered, HookCall, HookKinds } from './hooks.js';
 import type { Via } from './input.js';
 import type { LossSummary, RestorePoint } from './losses.js';
@@ -108,6 +109,8 @@ export interface PlanSummary {
   readonly servers?: Readonly<Record<DatabaseName, string>>;
   /** Of a run of one data migration; left out in the plan of a way. */
   readonly data?: DataSubject;
+  /** What its parts should take; a plan of before 0.1 has none, and its run no estimate. */
+  readonly expected?: Expected;
   /** The namespace has our search attributes: the workflow may upsert them. */
   readonly searchAttributes: boolean;
   /** The workflow says in its memo where the plan is to be read: left out in histories in which it did not. */

@@ -2,6 +2,7 @@ import type { DataStepRef, DataSubject } from './activities.js';
 import type { DataBeat } from './data-activities.js';
 import type { DatabaseName, DataMigrationId, MigrationId } from './catalog.js';
 import type { AcceptableCode, DirtyReason } from './dirty.js';
+import type { Estimate } from './estimate.js';
 import type { HaltHook, HookKind } from './hooks.js';
 import type { LossSummary, RestorePoint } from './losses.js';
 import type { Direction, PlanId } from './plan.js';
@@ -86,6 +87,8 @@ export interface DataProgress extends DataStepRef {
   readonly running: boolean;
   /** Of one that calls of the product's own move: as the run has heard. */
   readonly figures?: (Pick<DataBeat, 'doing'> & Partial<DataBeat>) | null;
+  /** As the estimate counts it; null: nobody knows. Left out where nothing is to be moved any more, or nothing is estimated. */
+  readonly secondsLeft?: number | null;
 }
 
 /** The hook at which a run is. */
@@ -136,6 +139,10 @@ export interface StatusReport {
   /** What `setOptions` has changed; left out where nothing was. */
   readonly options?: RunOptionsGiven;
   readonly waitingFor: string | null;
+  /** ISO 8601; null where somebody has to decide first, where a part of the work is unknown, and where the run ends otherwise. */
+  readonly estimatedEnd: string | null;
+  /** Left out before there is a plan, and where the run will not go on to its end. */
+  readonly estimate?: Estimate;
   readonly parked: readonly Parked[];
   readonly decisions: readonly Decision[];
   readonly warnings: readonly string[];

@@ -53,6 +53,7 @@ create table if not exists pgunwind.run (
   state text not null default 'open' check (state in ('open', 'completed', 'aborted', 'cancelled', 'superseded'))
 );
 create index if not exists run_open on pgunwind.run (planned_at) where ended_at is null;
+create index if not exists run_planned on pgunwind.run (planned_at);
 
 create table if not exists pgunwind.step (
   run uuid not null references pgunwind.run,

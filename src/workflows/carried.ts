@@ -5,6 +5,7 @@ import { FailureType, UnwindError } from '../contract/errors.js';
 import type { HookAnswer } from '../contract/hooks.js';
 import type { Decision, Parked } from '../contract/messages.js';
 import type { RunOptionsGiven } from '../contract/run-options.js';
+import type { Pace } from '../plan/time-left.js';
 
 /** What a run hands to its own next part when its history grows long. The plan's steps are not in it: the journal has them. */
 export interface Carried {
@@ -28,6 +29,8 @@ export interface Carried {
   readonly notices?: { readonly count: number; readonly halt: string | null };
   /** Calls of a data migration's handler that moved nothing, by database; left out where there were none. */
   readonly unmoved?: Readonly<Record<DatabaseName, number>>;
+  /** Left out before the first step. */
+  readonly pace?: Pace;
   readonly decisions: readonly Decision[];
   readonly warnings: readonly (readonly [key: string, text: string])[];
   readonly drift: Readonly<Record<DatabaseName, readonly string[]>>;

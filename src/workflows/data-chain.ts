@@ -34,14 +34,16 @@ export async function moveData(
     if (progress.paused && !(await untilResumed(run, [database]))) return 'stopped';
     progress.moving.set(database, step);
     run.show();
-    const outcome = await untilDone(run, { database, data: step, claims: [database] }, () =>
-      move(run, plan, leg, database, step).catch((error: unknown) => {
+    const outcome = await untilDone(run, { database, data: step, claims: [database] }, () => {
+      progress.began.set(database, Date.now());
+      return move(run, plan, leg, database, step).catch((error: unknown) => {
         if (mayGoBack && error instanceof Stuck && error.failure === FailureType.JournalBehind)
           return 'behind' as const;
         if (error instanceof Stuck) progress.unmoved.delete(database);
         throw error;
-      }),
-    ).finally(() => {
+      });
+    }).finally(() => {
+      progress.began.delete(database);
       progress.moving.delete(database);
       progress.figures.delete(database);
     });

@@ -6,6 +6,7 @@ import { stepActivityId, stepSummary } from '../contract/ids.js';
 import type { PlanId } from '../contract/plan.js';
 import { during, settledByHand, Stuck } from './failures.js';
 import { untilResumed } from './holding.js';
+import { notePace } from './pace.js';
 import { untilDone } from './parking.js';
 import { noteCheck, type Progress, warn } from './progress.js';
 import { isStopping, type Run, unlessAborted } from './run.js';
@@ -34,6 +35,7 @@ export async function unwindDatabase(
     progress.current.set(database, step);
     // The check is part of what is tried again: whatever parked a step may have changed the database.
     const outcome = await untilDone(run, { database, step, claims: [database] }, async () => {
+      progress.began.set(database, Date.now());
       await expectClean(run, plan, database, step.seq);
       if (isStopping(run)) return undefined;
       return applyOrGoBack(run, plan, leg, database, step);
@@ -53,8 +55,10 @@ export async function unwindDatabase(
     } else {
       at += 1;
       if (legProgress) legProgress.done[database] = (legProgress.done[database] ?? 0) + 1;
+      notePace(progress, database, step, outcome);
       noteOutcome(run, database, step, outcome);
     }
+    progress.began.delete(database);
     run.show();
   }
   progress.current.delete(database);

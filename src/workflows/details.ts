@@ -3,9 +3,11 @@ import type { DataBeat } from '../contract/data-activities.js';
 import { FailureType } from '../contract/errors.js';
 import type { Parked, RunState } from '../contract/messages.js';
 import { commandsOf } from './commands.js';
+import { estimateOf } from './estimate.js';
 import { type Move, movesOf } from './moves.js';
 import { type Progress, stateOf, stepsOf, stepsOfDatabase } from './progress.js';
 import { totalsText } from '../plan/loss-figures.js';
+import { aboutText, untilText } from '../plan/time-text.js';
 import { statusOf } from './status.js';
 
 /** States in which nothing goes on before a person has said something: how to say it stands before all figures. */
@@ -38,7 +40,7 @@ function heading(progress: Progress): string {
   if (plan && !progress.asked) {
     const release = leg === null ? undefined : progress.legs[leg]?.release;
     const where = leg === null ? '' : `leg ${leg + 1} of ${progress.legs.length}, to ${release} · `;
-    lines.push(`${where}${done} of ${total} steps done`);
+    lines.push(`${where}${done} of ${total} steps done${leftText(progress)}`);
   }
   const { waitingFor } = statusOf(progress);
   // Without the JSON: it stands below as code. The Web UI would turn its quotes into typographic ones, which nobody can paste.
@@ -50,6 +52,14 @@ function heading(progress: Progress): string {
     ),
   );
   return lines.join('\n\n');
+}
+
+/** As of the last step; what it takes from there on nobody tells before the next one. */
+function leftText(progress: Progress): string {
+  const { estimate, estimatedEnd } = estimateOf(progress);
+  if (estimate === undefined || estimatedEnd === null) return '';
+  const until = untilText(Date.parse(estimate.asOf), estimate.seconds);
+  return ` · ${aboutText(estimate.seconds)} left${until === '' ? '' : `, ${until}`}`;
 }
 
 function subjectOf({ input, asked, plan, direction }: Progress): string {

@@ -10,6 +10,7 @@ import type { Direction } from '../contract/plan.js';
 import type { Outlets } from '../contract/notices.js';
 import type { RunOptionsGiven } from '../contract/run-options.js';
 import type { Writer } from '../contract/writers.js';
+import { NO_PACE, type Pace } from '../plan/time-left.js';
 import type { Carried } from './carried.js';
 
 export interface LegProgress {
@@ -96,6 +97,10 @@ export interface Progress {
   /** Keys of `parked` over which an operator's word is being carried out: another one's waits for its end. */
   readonly overruling: Set<string>;
   readonly current: Map<DatabaseName, StepRef>;
+  /** When the attempt under way at a step or a data migration began: workflow time in milliseconds. */
+  readonly began: Map<DatabaseName, number>;
+  /** How fast this run is, by what was expected of its steps. */
+  pace: Pace;
   /** The data migrations of the current leg, as the journal has them and this run has carried them out. */
   readonly data: Map<DatabaseName, DataStepRef[]>;
   /** Those that are being carried out. */
@@ -159,6 +164,8 @@ export function startProgress(
     parked: new Map(carried?.parked.map((entry) => [entry.database ?? '', entry])),
     overruling: new Set(),
     current: new Map(),
+    began: new Map(),
+    pace: carried?.pace ?? NO_PACE,
     data: new Map(),
     moving: new Map(),
     figures: new Map(),
@@ -221,6 +228,7 @@ export function carriedOf(progress: Progress, plan: PlanSummary): Carried {
     ...(progress.answered.size > 0 ? { answered: Object.fromEntries(progress.answered) } : {}),
     ...(progress.notices.count > 0 ? { notices: progress.notices } : {}),
     ...(progress.unmoved.size > 0 ? { unmoved: Object.fromEntries(progress.unmoved) } : {}),
+    ...(progress.pace.steps > 0 ? { pace: progress.pace } : {}),
     decisions: progress.decisions,
     warnings: [...progress.warnings],
     drift: Object.fromEntries(progress.drift),

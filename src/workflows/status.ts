@@ -2,6 +2,7 @@ import { describeWriters } from '../contract/writers.js';
 import type { DatabaseProgress, HookProgress, StatusReport } from '../contract/messages.js';
 import { dataActivityId, hookActivityId } from '../contract/ids.js';
 import { type Move, movesOf } from './moves.js';
+import { dataSecondsLeft, estimateOf } from './estimate.js';
 import { type Halt, isHalted, keyOfHalt, type Progress, stateOf, stepsOf, stepsOfDatabase } from './progress.js';
 import type { DataStepRef } from '../contract/activities.js';
 import type { DataBeat } from '../contract/data-activities.js';
@@ -44,6 +45,7 @@ export function statusOf(progress: Progress): StatusReport {
         activityId: dataActivityId(database, step.id, step.act),
         running: progress.moving.get(database)?.id === step.id && !progress.parked.has(database),
         ...figuresOf(progress, database, step),
+        ...dataSecondsLeft(progress, database, step.id),
       })),
     ),
     ...(progress.writers.length === 0 ? {} : { writers: progress.writers }),
@@ -52,6 +54,7 @@ export function statusOf(progress: Progress): StatusReport {
     ...(progress.restorePoints === null ? {} : { restorePoints: progress.restorePoints }),
     ...(Object.keys(progress.options).length === 0 ? {} : { options: progress.options }),
     waitingFor: waitingFor(progress),
+    ...estimateOf(progress),
     parked: [...progress.parked.values()],
     decisions: progress.decisions,
     warnings: [...progress.warnings.values()],

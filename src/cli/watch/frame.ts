@@ -10,6 +10,7 @@ import type { Happening } from './happened.js';
 import type { KeyAction } from './keys.js';
 import { laidOut, type Section } from './layout.js';
 import { line, wrapped, type Line } from './line.js';
+import { timeLeftText } from '../time-left.js';
 import { tickedBar } from './ticks.js';
 
 /** All that is on the screen. */
@@ -20,6 +21,8 @@ export interface Shown {
   /** What the activities under way tell of themselves. */
   readonly figures: FiguresByActivity;
   readonly elapsedMs: number;
+  /** This side's clock, in milliseconds. */
+  readonly now: number;
   /** Nobody answers: why, and for how long. */
   readonly silence: { readonly why: string; readonly ms: number } | null;
   readonly happened: readonly Happening[];
@@ -59,7 +62,7 @@ function hints(keys: readonly KeyAction[]): Line {
 function sectionsOf(shown: Shown, status: ShownStatus, size: Size): Section[] {
   const plain = { columns: size.columns, colors: PLAIN };
   return [
-    { lines: titleLines(status, shown.elapsedMs), rank: 0 },
+    { lines: titleLines(status, shown), rank: 0 },
     { lines: databaseLines(status, shown.figures, size), rank: 1 },
     { lines: dataLines(status, plain).map((text) => line(text)), rank: 3 },
     { ...waitLines(status, size), rank: 2, rest: `pg-unwind status ${status.instance}` },
@@ -81,9 +84,10 @@ function said({ message, silence }: Shown, { columns }: Size): Section[] {
   return [{ lines: texts.flatMap((text) => wrapped(text, columns)).map((text) => line(text, 'yellow')), rank: 0 }];
 }
 
-function titleLines(status: ShownStatus, elapsedMs: number): Line[] {
+function titleLines(status: ShownStatus, { elapsedMs, now }: Shown): Line[] {
   const state = stateText(status);
   const paint = status.state === 'completed' ? 'green' : waitsForPerson(status) ? 'yellow' : undefined;
+  const left = timeLeftText(status, now);
   const second = [calmText(elapsedMs), legText(status), stepsText(status)].filter((part) => part !== '');
   return [
     [
@@ -93,6 +97,7 @@ function titleLines(status: ShownStatus, elapsedMs: number): Line[] {
       { text: `  ${wayText(status)}` },
     ],
     line(second.join(' · '), 'dim'),
+    ...(left === '' ? [] : [line(left, 'dim')]),
   ];
 }
 

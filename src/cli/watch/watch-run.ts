@@ -65,6 +65,7 @@ export async function watchRun(
       status,
       figures,
       elapsedMs: Date.now() - startedAt,
+      now: Date.now(),
       silence: silentMs < SILENCE_MS ? null : { why: silence, ms: silentMs },
       happened: tail,
       keys: keysFor(status),

@@ -33,6 +33,7 @@ const STATUS: StatusReport = {
   databases: {},
   data: [data('3', { done: true }), data('7', { running: true }), data('12')],
   waitingFor: null,
+  estimatedEnd: null,
   parked: [],
   decisions: [],
   warnings: [],

@@ -22,6 +22,7 @@ const STATUS: StatusReport = {
   databases: {},
   data: [],
   waitingFor: null,
+  estimatedEnd: null,
   parked: [],
   decisions: [],
   warnings: [],

@@ -29,6 +29,7 @@ const STATUS: StatusReport = {
   },
   data: [],
   waitingFor: null,
+  estimatedEnd: null,
   parked: [],
   decisions: [],
   warnings: [],

@@ -23,6 +23,7 @@ const STATUS: StatusReport = {
   databases: {},
   data: [],
   waitingFor: null,
+  estimatedEnd: null,
   parked: [],
   decisions: [],
   warnings: [],
