@@ -26,6 +26,17 @@ export function pgUnwind(words: readonly string[], env: Readonly<Record<string, 
   return start(process.execPath, ['scripts/run.mjs', 'cli.js', ...words], env);
 }
 
+/** The same in another folder than that of the clone. */
+export function pgUnwindIn(folder: string, words: readonly string[]): Running {
+  return start(
+    process.execPath,
+    [`${REPOSITORY}scripts/run.mjs`, 'cli.js', ...words],
+    { INIT_CWD: folder },
+    'ignore',
+    folder,
+  );
+}
+
 /** The same on a pseudo-terminal of 80 columns and 24 rows; what is typed goes to `process.stdin`. */
 export function pgUnwindOnTerminal(words: readonly string[], env: Readonly<Record<string, string>> = {}): Running {
   const line = ['stty rows 24 cols 80;', 'exec', process.execPath, 'scripts/run.mjs', 'cli.js', ...words].join(' ');
@@ -38,9 +49,10 @@ function start(
   args: readonly string[],
   env: Readonly<Record<string, string>>,
   input: 'ignore' | 'pipe' = 'ignore',
+  cwd = REPOSITORY,
 ): Running {
   const child = spawn(program, args, {
-    cwd: REPOSITORY,
+    cwd,
     env: { ...process.env, CI: '1', ...env },
     stdio: [input, 'pipe', 'pipe'],
     detached: true, // a group of its own: what is left of it can be ended as one
