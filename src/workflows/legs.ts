@@ -21,6 +21,7 @@ export async function unwindLegs(run: Run, plan: PlanSummary): Promise<boolean> 
     if (progress.abortAtBoundary && !isBegun(progress.legs[index])) progress.aborting = true;
     if (isStopping(run)) return false;
     if (index > 0 && !(await passStop(run, plan, index - 1))) return false;
+    const hasStood = progress.paused !== null || plan.stops?.includes(index - 1) === true;
     if (progress.paused && !(await untilResumed(run, plan.databases))) return false;
     const leg = progress.legs[index];
     if (!leg) return false;
@@ -28,7 +29,7 @@ export async function unwindLegs(run: Run, plan: PlanSummary): Promise<boolean> 
     progress.phase = 'running';
     run.show();
     for (let behind = false; !leg.closed;) {
-      const reached = await reachBoundary(run, plan, index, leg, !behind);
+      const reached = await reachBoundary(run, plan, index, leg, { mayGoBack: !behind, hasStood });
       if (!reached) return false;
       if (leg.closed) break;
       if (progress.paused && !(await untilResumed(run, plan.databases))) return false;
@@ -70,11 +71,11 @@ async function reachBoundary(
   plan: PlanSummary,
   index: number,
   leg: LegProgress,
-  mayGoBack: boolean,
+  { mayGoBack, hasStood }: { readonly mayGoBack: boolean; readonly hasStood: boolean },
 ): Promise<boolean | 'behind'> {
   const { progress } = run;
   const read = await readWhenAlone(run, plan, index);
-  if (!read || !(await isDataAtRest(run, plan, index, read))) return false;
+  if (!read || (hasStood && !(await isDataAtRest(run, plan, index, read)))) return false;
   leg.done = doneIn(read); // the journal knows better than we do: after a reset the history is behind it
   leg.closed = read.closed;
   if (read.restorePoints) progress.restorePoints = read.restorePoints;
@@ -98,14 +99,13 @@ async function reachBoundary(
 }
 
 /**
- * While the run stood at a stop, the application of that release was there to write, in the form that has just been taken back. So the
+ * While the run stood at a release, at a stop or paused, the application of that release was there to write, in the form that has just been taken back. So the
  * data that was moved there is asked once more: behind the wait for writers, and while the schema stands that its queries fit.
  */
 async function isDataAtRest(run: Run, plan: PlanSummary, index: number, read: LegRef): Promise<boolean> {
-  const hasStood = plan.stops?.includes(index - 1) === true;
   const hasMoved = sum(run.progress.legs[index - 1]?.data ?? {}) > 0;
   const hasBegun = read.closed || sum(doneIn(read)) > 0;
-  return !hasStood || !hasMoved || hasBegun || verifyRelease(run, plan, index - 1);
+  return !hasMoved || hasBegun || verifyRelease(run, plan, index - 1);
 }
 
 /** `behind`: a failover lost commits of this leg, and the caller may go back for them. */

@@ -147,6 +147,27 @@ test('behind a release that the way names the run waits, with its claims given b
   await saveHistory(handle, 'stop-on-the-way');
 });
 
+test('behind a pause between two releases the data that was moved is asked once more, where any was', async () => {
+  for (const data of [undefined, { frontend: ['7'] }]) {
+    const gate = new Gate();
+    const instance = new FakeInstance([
+      { release: 'v6.0.0', steps: { frontend: ['m3'] }, ...(data === undefined ? {} : { data }) },
+      { release: 'v5.0.0', steps: { frontend: ['m2'] } },
+    ]).next('verifyRelease 0', gate.twist);
+    const { update, report, inState } = await harness.start(instance);
+    await gate.reached;
+    await update('pause');
+    gate.open();
+    await until(() => instance.calls.includes('yieldClaim frontend paused'), { describe: 'the claim given back' });
+    await inState('paused');
+    await update('resume');
+    expect((await report).outcome).toBe('completed');
+    expect(instance.count('verifyRelease 0')).toBe(data === undefined ? 1 : 2);
+    const again = instance.calls.lastIndexOf('verifyRelease 0');
+    expect(instance.calls.findIndex((call) => call.startsWith('applyMigration frontend 2'))).toBeGreaterThan(again);
+  }
+});
+
 test('an abort at a stop ends the run there, at a release', async () => {
   const instance = twoDatabases();
   Object.assign(instance.summary, { stops: [0] });
