@@ -14,9 +14,9 @@ export interface LegLeft {
 
 export interface DatabaseLeft {
   /** Schema migrations, one after another, the one under way without what it has had of its time. */
-  readonly stepMs: readonly number[];
+  readonly schemaMs: number;
   /** Data migrations, behind the schema of all databases. */
-  readonly dataMs: readonly number[];
+  readonly dataMs: number;
 }
 
 /** Databases go side by side: the slowest one says how long a leg takes, first for its schema, then for its data. */
@@ -24,15 +24,11 @@ export function timeLeft({ legs, endMs }: WorkLeft): number {
   return legs.reduce(
     (ms, { databases, boundaryMs }) =>
       ms +
-      longest(databases.map(({ stepMs }) => stepMs)) +
-      longest(databases.map(({ dataMs }) => dataMs)) +
+      Math.max(0, ...databases.map(({ schemaMs }) => schemaMs)) +
+      Math.max(0, ...databases.map(({ dataMs }) => dataMs)) +
       Math.max(0, boundaryMs),
     Math.max(0, endMs),
   );
-}
-
-function longest(databases: readonly (readonly number[])[]): number {
-  return Math.max(0, ...databases.map((parts) => parts.reduce((sum, ms) => sum + Math.max(0, ms), 0)));
 }
 
 /** What a run has done so far: what that took, and what it should have taken. Milliseconds. */

@@ -8,7 +8,7 @@ import { type Move, movesOf } from './moves.js';
 import { type Progress, stateOf, stepsOf, stepsOfDatabase } from './progress.js';
 import { totalsText } from '../plan/loss-figures.js';
 import { aboutText, untilText } from '../plan/time-text.js';
-import { statusOf } from './status.js';
+import { waitingFor } from './status.js';
 
 /** States in which nothing goes on before a person has said something: how to say it stands before all figures. */
 const ASKING: ReadonlySet<RunState> = new Set(['awaitingApproval', 'needsOperator', 'paused', 'atStop']);
@@ -42,9 +42,9 @@ function heading(progress: Progress): string {
     const where = leg === null ? '' : `leg ${leg + 1} of ${progress.legs.length}, to ${release} · `;
     lines.push(`${where}${done} of ${total} steps done${leftText(progress)}`);
   }
-  const { waitingFor } = statusOf(progress);
+  const waits = waitingFor(progress);
   // Without the JSON: it stands below as code. The Web UI would turn its quotes into typographic ones, which nobody can paste.
-  if (waitingFor) lines.push(`Waits for ${waitingFor.replace(/ with \{.*?\}/g, '')}.`);
+  if (waits) lines.push(`Waits for ${waits.replace(/ with \{.*?\}/g, '')}.`);
   const moving = [...progress.moving].filter(([database]) => !progress.parked.has(database));
   lines.push(
     ...moving.map(

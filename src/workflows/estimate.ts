@@ -1,8 +1,8 @@
 import type { DatabaseName } from '../contract/catalog.js';
 import type { Estimate, Expected, ExpectedData } from '../contract/estimate.js';
 import type { RunState } from '../contract/messages.js';
-import { FEWEST_STEPS, type LegLeft, paceFactor, timeLeft } from '../plan/time-left.js';
-import { type LegProgress, type Progress, stateOf, stepsOf } from './progress.js';
+import { type DatabaseLeft, FEWEST_STEPS, type LegLeft, paceFactor, timeLeft } from '../plan/time-left.js';
+import { type Progress, stateOf, stepsOf } from './progress.js';
 
 /** In these the run goes on by itself: only then has it an end that can be told. */
 const GOING_ON: ReadonlySet<RunState> = new Set(['running', 'verifying']);
@@ -22,9 +22,7 @@ export function estimateOf(progress: Progress): { readonly estimatedEnd: string 
   const pace = paceFactor(progress.pace, isMeasured);
   const left = (after: boolean) =>
     timeLeft({
-      legs: progress.legs
-        .map((leg, index) => legLeft(progress, expected, { leg, index, pace, now, after }))
-        .slice(progress.verified),
+      legs: legsLeft(progress, expected, { pace, now, after }),
       endMs: progress.ending ? 0 : expected.endMs * pace,
     });
   const seconds = Math.round(left(false) / 1_000);
@@ -48,7 +46,6 @@ function isMostlyKnown(progress: Progress, { known, data = [] }: Expected): bool
 }
 
 interface At {
-  readonly leg: LegProgress;
   readonly index: number;
   /** By what expected times are multiplied. */
   readonly pace: number;
@@ -57,26 +54,45 @@ interface At {
   readonly after: boolean;
 }
 
-function legLeft(progress: Progress, expected: Expected, at: At): LegLeft {
-  const { leg, pace } = at;
-  return {
-    databases: Object.keys(leg.steps).map((database) => ({
-      stepMs: stepsLeft(progress, expected, database, at),
-      dataMs: dataLeft(progress, expected, database, at).map(({ ms }) => ms ?? 0),
-    })),
-    boundaryMs: expected.legMs * pace * (leg.closed ? 0.5 : 1),
-  };
+/** At each step of the run this is counted anew, within its task: plain loops, which are ten times as fast as lists of what is left. */
+function legsLeft(progress: Progress, expected: Expected, how: Omit<At, 'index'>): LegLeft[] {
+  const { legs, verified, plan } = progress;
+  const { pace, now, after } = how;
+  const before: Record<DatabaseName, number> = {};
+  const left: LegLeft[] = [];
+  for (const [index, leg] of legs.entries()) {
+    const at = { index, pace, now, after };
+    const databases: DatabaseLeft[] = [];
+    for (const database of plan?.databases ?? []) {
+      const from = before[database] ?? 0;
+      before[database] = from + (leg.steps[database] ?? 0);
+      if (index < verified) continue;
+      const schemaMs = schemaLeft(progress, expected.stepMs[database] ?? [], from, database, at);
+      databases.push({ schemaMs, dataMs: sumOf(dataLeft(progress, expected, database, at)) });
+    }
+    if (index >= verified) left.push({ databases, boundaryMs: expected.legMs * pace * (leg.closed ? 0.5 : 1) });
+  }
+  return left;
 }
 
-function stepsLeft(progress: Progress, { stepMs }: Expected, database: DatabaseName, at: At): number[] {
-  const { leg, index, pace } = at;
-  const before = progress.legs.slice(0, index).reduce((sum, { steps }) => sum + (steps[database] ?? 0), 0);
-  const rest = (stepMs[database] ?? [])
-    .slice(before + (leg.done[database] ?? 0), before + (leg.steps[database] ?? 0))
-    .map((ms) => ms * pace);
-  const [first] = rest;
-  if (first === undefined || index !== progress.leg || progress.moving.has(database)) return rest;
-  return [underWay(progress, database, first, at), ...rest.slice(1)];
+/** @param from steps of the legs before. */
+function schemaLeft(
+  progress: Progress,
+  stepMs: readonly number[],
+  from: number,
+  database: DatabaseName,
+  at: At,
+): number {
+  const { index, pace } = at;
+  const leg = progress.legs[index];
+  const next = from + (leg?.done[database] ?? 0);
+  const end = from + (leg?.steps[database] ?? 0);
+  if (next >= end) return 0;
+  const first = (stepMs[next] ?? 0) * pace;
+  let rest = 0;
+  for (let step = next + 1; step < end; step += 1) rest += stepMs[step] ?? 0;
+  const isNow = index === progress.leg && !progress.moving.has(database);
+  return (isNow ? underWay(progress, database, first, at) : first) + rest * pace;
 }
 
 function underWay({ began, parked }: Progress, database: DatabaseName, ms: number, { now, after }: At): number {
@@ -85,16 +101,19 @@ function underWay({ began, parked }: Progress, database: DatabaseName, ms: numbe
   return after ? 0 : Math.max(0, ms - (now - since));
 }
 
-/** Of one leg and database, in their order; null: nobody knows. */
-function dataLeft(
-  progress: Progress,
-  { data = [] }: Expected,
-  database: DatabaseName,
-  at: At,
-): { readonly id: string; readonly ms: number | null }[] {
-  const all = data.filter((each) => each.leg === at.index && each.database === database);
-  return all
-    .filter((each) => !isMoved(progress, at.leg, each))
+interface DataLeft {
+  readonly id: string;
+  /** Null: nobody knows. */
+  readonly ms: number | null;
+}
+
+const NONE: readonly DataLeft[] = [];
+
+/** Of one leg and database, in their order. */
+function dataLeft(progress: Progress, { data }: Expected, database: DatabaseName, at: At): readonly DataLeft[] {
+  if (data === undefined) return NONE;
+  return data
+    .filter((each) => each.leg === at.index && each.database === database && !isMoved(progress, each))
     .map(({ id, ms }) => {
       if (progress.moving.get(database)?.id !== id) return { id, ms };
       const told = progress.figures.get(database)?.secondsLeft ?? null;
@@ -103,20 +122,25 @@ function dataLeft(
     });
 }
 
-function isMoved({ data }: Progress, leg: LegProgress, { database, id }: ExpectedData): boolean {
-  if (leg.closed || (leg.dataDone?.[database] ?? 0) >= (leg.data?.[database] ?? 0)) return true;
+function isMoved({ legs, data }: Progress, { database, id, leg: index }: ExpectedData): boolean {
+  const leg = legs[index];
+  if (leg === undefined || leg.closed || (leg.dataDone?.[database] ?? 0) >= (leg.data?.[database] ?? 0)) return true;
   return data.get(database)?.some((step) => step.id === id && step.done) === true;
+}
+
+function sumOf(data: readonly DataLeft[]): number {
+  return data.reduce((sum, { ms }) => sum + (ms ?? 0), 0);
 }
 
 function unknownOf(progress: Progress, expected: Expected): string[] {
   const { legs, verified, plan } = progress;
-  const data = legs.flatMap((leg, index) =>
-    Object.keys(leg.steps).flatMap((database) =>
-      dataLeft(progress, expected, database, { leg, index, pace: 1, now: 0, after: false })
-        .filter(({ ms }) => ms === null)
-        .map(({ id }) => `${database} data migration ${id}`),
-    ),
-  );
+  const data: string[] = [];
+  for (const index of expected.data === undefined ? [] : legs.keys()) {
+    for (const database of plan?.databases ?? []) {
+      const left = dataLeft(progress, expected, database, { index, pace: 1, now: 0, after: false });
+      data.push(...left.filter(({ ms }) => ms === null).map(({ id }) => `${database} data migration ${id}`));
+    }
+  }
   const stops = (plan?.stops ?? []).filter((index) => index >= verified);
   return [...data, ...stops.map((index) => `the stop at ${legs[index]?.release}`)];
 }
@@ -129,9 +153,8 @@ export function dataSecondsLeft(
 ): { readonly secondsLeft?: number | null } {
   const expected = progress.plan?.expected;
   const index = progress.leg;
-  const leg = index === null ? undefined : progress.legs[index];
-  if (expected === undefined || index === null || leg === undefined) return {};
-  const at = { leg, index, pace: 1, now: Date.now(), after: false };
+  if (expected === undefined || index === null) return {};
+  const at = { index, pace: 1, now: Date.now(), after: false };
   const found = dataLeft(progress, expected, database, at).find((each) => each.id === id);
   return found === undefined ? {} : { secondsLeft: found.ms === null ? null : Math.round(found.ms / 1_000) };
 }

@@ -79,7 +79,8 @@ function figuresOf(progress: Progress, database: string, step: DataStepRef): { f
   return { figures: waiting === undefined ? figures : { ...figures, doing: `waits for ${waiting}` } };
 }
 
-function waitingFor(progress: Progress): string | null {
+/** In words, with what to send; null: for nobody. */
+export function waitingFor(progress: Progress): string | null {
   const { plan } = progress;
   const state = stateOf(progress);
   if (progress.turningBack) return `what runs to end; then the instance goes back to ${plan?.from ?? 'where it was'}`;
