@@ -9,7 +9,7 @@ export function timeLeftText(status: ShownStatus, now: number): string {
   const { estimate, state } = status;
   if (estimate === undefined) return '';
   const { seconds, unknown, isLate } = leftNow(status, now);
-  const without = unknown.length === 0 ? '' : ` without ${listed(unknown)}`;
+  const without = unknown.length === 0 ? '' : `, not counting ${listed(unknown)}`;
   const basis = estimate.basis === 'guess' ? ' (a guess)' : '';
   if (isLate) {
     return `the step under way takes longer than expected, ${aboutText(seconds)} behind it${without}${basis}`;
@@ -57,9 +57,7 @@ function slowest(data: readonly ShownData[], secondsOf: (each: ShownData) => num
   return Math.max(0, ...databases.values());
 }
 
-const MOST_NAMED = 2;
-
-function listed(names: readonly string[]): string {
-  const more = names.length - MOST_NAMED;
-  return [...names.slice(0, MOST_NAMED), ...(more > 0 ? [`${more} more`] : [])].join(', ');
+/** The document has them all. */
+function listed([first = '', ...more]: readonly string[]): string {
+  return more.length === 0 ? first : `${first} and ${more.length} more`;
 }

@@ -38,6 +38,14 @@ export interface Pace {
   readonly expectedMs: number;
 }
 
+/** Messages and the check beside a script; more than that was a wait, for a worker that is not there any more for example. */
+const MOST_BESIDE_MS = 1_000;
+
+/** What one step has cost: from its check to its answer, of which its script took `tookMs` by the database's clock. */
+export function timeSpent(wallMs: number, tookMs: number): number {
+  return tookMs + Math.min(MOST_BESIDE_MS, Math.max(0, wallMs - tookMs));
+}
+
 export const NO_PACE: Pace = { steps: 0, spentMs: 0, expectedMs: 0 };
 
 /** So few steps say nothing about the others. */

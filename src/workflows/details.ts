@@ -59,7 +59,7 @@ function leftText(progress: Progress): string {
   const { estimate, estimatedEnd } = estimateOf(progress);
   if (estimate === undefined || estimatedEnd === null) return '';
   const until = untilText(Date.parse(estimate.asOf), estimate.seconds);
-  return ` · ${aboutText(estimate.seconds)} left${until === '' ? '' : `, ${until}`}`;
+  return ` · ${aboutText(estimate.seconds)} left${until === '' ? '' : `, ${until}`}${estimate.basis === 'guess' ? ' (a guess)' : ''}`;
 }
 
 function subjectOf({ input, asked, plan, direction }: Progress): string {

@@ -1,5 +1,6 @@
 import type { StepOutcome, StepRef } from '../contract/activities.js';
 import type { DatabaseName } from '../contract/catalog.js';
+import { timeSpent } from '../plan/time-left.js';
 import type { Progress } from './progress.js';
 
 /** Steps that an attempt of this run has carried out from begin to end: what anything else took was no work. */
@@ -7,7 +8,7 @@ export function notePace(
   progress: Progress,
   database: DatabaseName,
   { seq }: StepRef,
-  { how, attempt }: StepOutcome,
+  { how, attempt, tookMs }: StepOutcome,
 ): void {
   const began = progress.began.get(database);
   const expectedMs = progress.plan?.expected?.stepMs[database]?.[seq - 1];
@@ -15,7 +16,7 @@ export function notePace(
   const { pace } = progress;
   progress.pace = {
     steps: pace.steps + 1,
-    spentMs: pace.spentMs + (Date.now() - began),
+    spentMs: pace.spentMs + timeSpent(Date.now() - began, tookMs),
     expectedMs: pace.expectedMs + expectedMs,
   };
 }

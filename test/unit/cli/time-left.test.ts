@@ -68,9 +68,9 @@ describe('how long a run still takes', () => {
 
   test('says what it does not count, and that it guesses', () => {
     expect(text({ unknown: ['frontend data migration 12'] })).toBe(
-      'about 5 min left without frontend data migration 12',
+      'about 5 min left, not counting frontend data migration 12',
     );
-    expect(text({ unknown: ['a', 'b', 'c', 'd'] })).toBe('about 5 min left without a, b, 2 more');
+    expect(text({ unknown: ['a', 'b', 'c', 'd'] })).toBe('about 5 min left, not counting a and 3 more');
     expect(text({ basis: 'guess' })).toBe('about 5 min left, until 14:05 UTC (a guess)');
     expect(text({ basis: 'thisRun' })).toBe('about 5 min left, until 14:05 UTC');
   });
@@ -89,11 +89,11 @@ describe('how long a run still takes', () => {
     const other = moving('orders', '7', 100, 80);
     expect(text({ unknown }, 0, { data: [one, other] })).toBe('about 25 min left, until 14:25 UTC');
     expect(text({ unknown }, 0, { data: [moving('frontend', '12', null, null)] })).toBe(
-      'about 5 min left without frontend data migration 12',
+      'about 5 min left, not counting frontend data migration 12',
     );
     expect(
       text({ unknown }, 3_000, { data: [moving('frontend', '12', null, null)] }),
       'nothing was expected of it',
-    ).toBe('about 4 min left without frontend data migration 12');
+    ).toBe('about 4 min left, not counting frontend data migration 12');
   });
 });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { FEWEST_STEPS, NO_PACE, paceFactor, timeLeft, type WorkLeft } from '../../../src/plan/time-left.js';
+import { FEWEST_STEPS, NO_PACE, paceFactor, timeLeft, timeSpent, type WorkLeft } from '../../../src/plan/time-left.js';
 import { aboutText, untilText } from '../../../src/plan/time-text.js';
 
 const ms = fc.integer({ min: -1_000, max: 10_000_000 });
@@ -77,6 +77,13 @@ describe('the time left', () => {
 });
 
 describe('the pace of a run', () => {
+  test('counts a script whole, and beside it no more than messages take: ten seconds were a worker that died', () => {
+    expect(timeSpent(240, 200)).toBe(240);
+    expect(timeSpent(60_300, 60_000)).toBe(60_300);
+    expect(timeSpent(10_200, 200)).toBe(1_200);
+    expect(timeSpent(100, 200), 'two clocks').toBe(200);
+  });
+
   test('says nothing before some steps are done', () => {
     expect(paceFactor(NO_PACE, true)).toBe(1);
     expect(paceFactor({ steps: FEWEST_STEPS - 1, spentMs: 60_000, expectedMs: 100 }, false)).toBe(1);
