@@ -26,6 +26,8 @@ export interface ExampleShop extends Shop {
 export interface ExampleShopOptions {
   readonly instance: string;
   readonly temporal: { readonly address: string; readonly namespace: string; readonly taskQueue?: string };
+  /** Where it stands instead of at the newest release; then it has no trade. */
+  readonly at?: string;
 }
 
 export async function openExampleShop(options: ExampleShopOptions): Promise<ExampleShop> {
@@ -105,11 +107,11 @@ export async function openExampleShop(options: ExampleShopOptions): Promise<Exam
     const upgrade = await client.workflow.start('upgrade', {
       taskQueue: temporal.taskQueue ?? 'pg-unwind',
       workflowId: workflowIdOf(instance),
-      args: [{ instance, to: shop.newest }],
+      args: [{ instance, to: options.at ?? shop.newest }],
     });
     const { plan } = await inState('awaitingApproval');
     await upgrade.executeUpdate(UpdateName.approve, { args: [{ plan, by: 'eve', why: 'nothing is in it yet' }] });
     await upgrade.result();
-    await seedShop(postgres, shop);
+    if (options.at === undefined) await seedShop(postgres, shop);
   }
 }
