@@ -26,12 +26,14 @@ export function createApplyMigration({
     const database = instances.open(instance).database(input.database);
     const at = { instance, database: database.name };
     const began = Date.now();
+    let name = migration; // what the Web UI shows of a pending activity is its id and this
     let doing = 'reading the journal';
-    const beat = () => context.heartbeat({ doing, seconds: Math.round((Date.now() - began) / 1_000) });
+    const beat = () => context.heartbeat({ step: name, doing, seconds: Math.round((Date.now() - began) / 1_000) });
     const ticker = setInterval(beat, HEARTBEAT_MS);
     try {
       await database.prepare();
       const { step, script, total } = await plans.step(database, plan, leg, seq);
+      name = `${migration} ${step.name}, ${seq} of ${total} of ${database.name} ${direction}`;
       const { outcome: applied, check } = await applyStep(
         database,
         {

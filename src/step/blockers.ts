@@ -90,9 +90,16 @@ export function describeBlocker(blocker: Blocker): string {
     blocker.user === null ? null : `user ${blocker.user}`,
     blocker.client === null ? null : `from ${blocker.client}`,
     blocker.state ?? 'state not visible to our role',
-    blocker.since === null ? null : `in its transaction since ${blocker.since}`,
+    blocker.since === null ? null : `in its transaction since ${momentText(blocker.since)}`,
   ];
   return `${name} (${facts.filter((fact) => fact !== null).join(', ')})`;
+}
+
+/** `2026-11-23 16:31:08 UTC`, from what the server sends, in whatever zone its session is. */
+function momentText(timestamp: string): string {
+  const at = new Date(timestamp);
+  if (Number.isNaN(at.getTime())) return timestamp;
+  return `${at.toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 }
 
 /** `AccessExclusiveLock on public.jobs`; a CREATE INDEX CONCURRENTLY waits for transactions, without a table. */

@@ -15,7 +15,7 @@ export function memoOf({ input, asked }: Progress, { plan, run, from, to, direct
       id: plan,
       way: asked === null ? `${from ?? '?'} → ${to}` : `data migration ${asked.id} ${asked.direction}`,
       run,
-      databases,
+      databases: databases.join(', '),
       sql: `select body from pgunwind.plan where id = '${plan}'`,
       ...(asked === null ? { beforeItsFirstStep: preview } : {}),
       watch: `pg-unwind watch ${operands}`,

@@ -72,7 +72,7 @@ test('the memo says where the plan is to be read, and what to type', async () =>
       id: PLAN,
       way: 'v9.0.0 → v5.0.0',
       run,
-      databases: ['frontend'],
+      databases: 'frontend',
       sql: `select body from pgunwind.plan where id = '${PLAN}'`,
       beforeItsFirstStep: `pg-unwind plan ${instance} --to v5.0.0`,
       watch: `pg-unwind watch ${instance}`,

@@ -43,7 +43,7 @@ describe('what a policy leaves alone', () => {
 
 test('a blocker is described by process, user, address, state and the age of its transaction', () => {
   expect(describeBlocker(SESSION)).toBe(
-    '"a report" (process 7, user app, from 10.0.0.9, idle in transaction, in its transaction since 2026-01-01T00:00:01+00:00)',
+    '"a report" (process 7, user app, from 10.0.0.9, idle in transaction, in its transaction since 2026-01-01 00:00:01 UTC)',
   );
   expect(
     describeBlocker({ ...SESSION, kind: 'autovacuum worker', application: '', user: null, client: null, since: null }),
