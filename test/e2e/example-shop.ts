@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Client, Connection } from '@temporalio/client';
@@ -28,6 +28,8 @@ export interface ExampleShopOptions {
   readonly temporal: { readonly address: string; readonly namespace: string; readonly taskQueue?: string };
   /** Where it stands instead of at the newest release; then it has no trade. */
   readonly at?: string;
+  /** How long a step waits for a lock; the product's default is short. */
+  readonly lockTimeoutMs?: number;
 }
 
 export async function openExampleShop(options: ExampleShopOptions): Promise<ExampleShop> {
@@ -42,6 +44,13 @@ export async function openExampleShop(options: ExampleShopOptions): Promise<Exam
   };
   const postgres = { superuserUrl, password, url };
   const shop = await setUpShop({ folder, instance, postgres, temporal });
+  if (options.lockTimeoutMs !== undefined) {
+    const config = await readFile(shop.configFile, 'utf8');
+    await writeFile(
+      shop.configFile,
+      config.replace(/^( *)options:\n/m, `$&$1  lockTimeoutMs: ${options.lockTimeoutMs}\n`),
+    );
+  }
   const worker = pgUnwind(['worker'], { PG_UNWIND_CONFIG: shop.configFile });
   const connection = await Connection.connect({ address: temporal.address });
   const client = new Client({ connection, namespace: temporal.namespace });

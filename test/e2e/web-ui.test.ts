@@ -20,7 +20,11 @@ describe.skipIf(missingBrowser !== null)(
   () => {
     beforeAll(async () => {
       server = await startDevServer({ anyPort: true });
-      shop = await openExampleShop({ instance, temporal: { address: server.address, namespace: server.namespace } });
+      shop = await openExampleShop({
+        instance,
+        temporal: { address: server.address, namespace: server.namespace },
+        lockTimeoutMs: 30_000, // the heartbeat of an attempt is read with a browser
+      });
       ui = await openWebUi(server.uiUrl ?? '');
     }, 240_000);
 
@@ -31,20 +35,22 @@ describe.skipIf(missingBrowser !== null)(
     });
 
     test('a downgrade is started in the form, and found by what it waits for', async () => {
-      await ui.startWorkflow({
+      await ui.fillStart({
         workflowId,
         taskQueue: TASK_QUEUE,
         type: 'downgrade',
         input: { instance, to: TARGET },
       });
       await ui.picture('start');
-      await ui.page.getByRole('button', { name: 'Start Workflow' }).last().click();
+      await ui.fillSummary('acme-eu down to v2.0.0, OPS-1182');
+      await ui.submitStart();
       const { plan } = await shop.inState('awaitingApproval');
 
       await ui.openRun('UnwindState="awaitingApproval"', workflowId);
       const details = await ui.details(/awaitingApproval/);
       expect(details).toContain(plan);
       expect(details).toMatch(/table public\.loyalty_points: 30,000 rows/);
+      await ui.page.frameLocator('iframe').first().getByText('acme-eu down to v2.0.0, OPS-1182').waitFor();
       await ui.picture('approval');
     });
 
@@ -61,15 +67,27 @@ describe.skipIf(missingBrowser !== null)(
       await ui.picture('approve');
       await ui.submitUpdate();
 
-      await ui.openTab('pending-activities');
-      await ui.page
-        .getByText(/AccessExclusiveLock on public\.shipments_2027/)
-        .first()
-        .waitFor();
+      await ui.pending(
+        /"step": "1752114800 shipments of 2027, 1 of \d+[^]*AccessExclusiveLock on public\.shipments_2027/,
+      );
       await ui.picture('pending', 720);
       await ui.openRun('UnwindState="running"', workflowId);
       await ui.details(/running/, /shipments of 2027/);
       await ui.picture('running');
+
+      await ui.openTab('memo');
+      await ui.page.getByText(`select body from pgunwind.plan where id = '${plan}'`).first().waitFor();
+      await ui.picture('memo', 620);
+
+      // Sent as it is, the form has no argument at all.
+      await ui.fillUpdate('pause');
+      await ui.submitUpdate();
+      await ui.openRun('UnwindState="paused"', workflowId);
+      await ui.details(/paused/, /`?resume`? to go on/);
+      await ui.fillUpdate('pause');
+      await ui.refused(/The run is paused already/);
+      await ui.fillUpdate('resume', { by: 'eve', why: 'the application is stopped now' });
+      await ui.submitUpdate();
       await forgotten.end();
     });
 
@@ -120,6 +138,8 @@ describe.skipIf(missingBrowser !== null)(
       expect(report).toMatchObject({ outcome: 'completed', standsAt: TARGET });
       expect(report.decisions).toEqual([
         expect.objectContaining({ kind: 'approve', by: 'eve', why: 'ticket OPS-1182' }),
+        expect.objectContaining({ kind: 'pause', by: null, why: null }),
+        expect.objectContaining({ kind: 'resume', by: 'eve', why: 'the application is stopped now' }),
         expect.objectContaining({ kind: 'retryStep', by: null, why: null }),
         expect.objectContaining({ kind: 'retryStep', by: 'eve', why: 'dropped the index made by hand' }),
       ]);

@@ -32,16 +32,27 @@ export interface WebUi {
   /** "More Actions", "Send an Update", up to the button, which `submit` presses. */
   fillUpdate(name: string, input?: object): Promise<void>;
   submitUpdate(): Promise<void>;
-  startWorkflow(fields: { workflowId: string; taskQueue: string; type: string; input: object }): Promise<void>;
+  /** Instead of `submitUpdate`: presses the button, sees the reason, and leaves the form. */
+  refused(why: RegExp): Promise<void>;
+  /** Pending Activities, at a moment when an attempt is under way and its heartbeat says this. */
+  pending(heartbeat: RegExp): Promise<void>;
+  /** "Start Workflow", all fields but the summary, up to the button. */
+  fillStart(fields: { workflowId: string; taskQueue: string; type: string; input: object }): Promise<void>;
+  /** Under "More options". */
+  fillSummary(text: string): Promise<void>;
+  submitStart(): Promise<void>;
   /** What is in front of one, into docs/img with PG_UNWIND_SCREENSHOTS=1; otherwise only that it can be taken. */
   picture(name: string, height?: number): Promise<void>;
   close(): Promise<void>;
 }
 
-export type Tab = 'history' | 'pending-activities' | 'user-metadata' | 'search-attributes' | 'queries';
+export type Tab = 'history' | 'pending-activities' | 'user-metadata' | 'search-attributes' | 'queries' | 'memo';
 
 const WIDTH = 1280;
-const HEIGHT = 900;
+const HEIGHT = 880;
+/** The same on every page: left out of the pictures, which stay below 200 kB without them. */
+const MENU = 64;
+const HEADER = 49;
 
 export async function openWebUi(url: string): Promise<WebUi> {
   const browser: Browser = await chromium.launch({
@@ -107,7 +118,26 @@ export async function openWebUi(url: string): Promise<WebUi> {
       await button.click();
       await page.getByText('Update successful').waitFor();
     },
-    async startWorkflow({ workflowId, taskQueue, type, input }) {
+    async refused(why) {
+      await button.click();
+      await visible(page.getByText(why)).first().waitFor();
+      await page.keyboard.press('Escape');
+      await button.waitFor({ state: 'hidden' });
+    },
+    async pending(heartbeat) {
+      await self.openTab('pending-activities');
+      await until(
+        async () => {
+          const text = await page.locator('main, body').last().innerText();
+          if (/Heartbeat Details/i.test(text) && heartbeat.test(text)) return text;
+          await page.reload();
+          await page.getByText('Activity ID').first().waitFor();
+          return null;
+        },
+        { within: SEEN_WITHIN_MS, every: 250, describe: `a heartbeat with ${heartbeat}` },
+      );
+    },
+    async fillStart({ workflowId, taskQueue, type, input }) {
       await page.goto(`${url}/namespaces/default/workflows/start-workflow`);
       await page.locator('#workflowId').fill(workflowId);
       await page.locator('#taskQueue').fill(taskQueue);
@@ -115,11 +145,22 @@ export async function openWebUi(url: string): Promise<WebUi> {
       await page.getByText('Task Queue is Active').waitFor();
       await typeJson(input);
     },
+    async fillSummary(text) {
+      await page.getByRole('button', { name: 'More options' }).click();
+      const editors = visible(page.locator('.cm-content[contenteditable=true]'));
+      await editors.nth(2).waitFor(); // input, summary, details
+      await editors.nth(1).click();
+      await page.keyboard.insertText(text);
+    },
+    async submitStart() {
+      await page.getByTestId('start-workflow-button').click();
+    },
     async picture(name, height = HEIGHT) {
       await page.setViewportSize({ width: WIDTH, height });
       if (PICTURES !== null) await mkdir(PICTURES, { recursive: true });
       const target = PICTURES === null ? {} : { path: path.join(PICTURES, `${name}.png`) };
-      await page.screenshot({ ...target, animations: 'disabled', scale: 'css' });
+      const clip = { x: MENU, y: HEADER, width: WIDTH - MENU, height: height - HEADER };
+      await page.screenshot({ ...target, clip, animations: 'disabled', scale: 'css' });
       await page.setViewportSize({ width: WIDTH, height: HEIGHT });
     },
     close: () => browser.close(),

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse as parseYaml } from 'yaml';
@@ -236,6 +236,14 @@ describe('names in the documents', () => {
       .map(({ key, cells: [value] }) => ({ key, value }));
     const byKey = (a: { key: string }, b: { key: string }) => (a.key < b.key ? -1 : 1);
     expect(described.sort(byKey)).toEqual(keysOf(configSchema).sort(byKey));
+  });
+
+  test('every picture is shown somewhere, and none is heavier than 200 kB', () => {
+    const all = DOCUMENTS.map(read).join('\n');
+    const pictures = readdirSync(path.join(repository, 'docs/img'));
+    expect(pictures.length).toBeGreaterThan(5);
+    expect(pictures.filter((name) => !all.includes(`img/${name}`))).toEqual([]);
+    expect(pictures.filter((name) => statSync(path.join(repository, 'docs/img', name)).size > 200_000)).toEqual([]);
   });
 
   test('every configuration shown can be read', () => {
