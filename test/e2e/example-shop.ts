@@ -26,8 +26,8 @@ export interface ExampleShop extends Shop {
 export interface ExampleShopOptions {
   readonly instance: string;
   readonly temporal: { readonly address: string; readonly namespace: string; readonly taskQueue?: string };
-  /** Where it stands instead of at the newest release; then it has no trade. */
-  readonly at?: string;
+  /** Where it stands instead of at the newest release, then without any trade; null: nowhere, its databases are empty. */
+  readonly at?: string | null;
   /** How long a step waits for a lock; the product's default is short. */
   readonly lockTimeoutMs?: number;
 }
@@ -82,7 +82,7 @@ export async function openExampleShop(options: ExampleShopOptions): Promise<Exam
     describe: 'the worker',
     show: () => worker.printed(),
   });
-  await fill();
+  if (options.at !== null) await fill();
 
   return {
     ...shop,

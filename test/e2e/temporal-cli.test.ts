@@ -39,6 +39,25 @@ const plain = (text: string) => text.replaceAll('"', '').replaceAll(': ', ':');
 const inState = (state: RunState) => () => shop.inState(state);
 
 const STORY: readonly Told[] = [
+  { line: 'temporal workflow start --type upgrade', prints: /RunId/ },
+  {
+    line: 'temporal workflow metadata',
+    when: inState('awaitingApproval'),
+    prints: /"plan":?"[0-9a-f]{64}"|plan:[0-9a-f]{64}/,
+  },
+  {
+    line: 'temporal workflow update execute --workflow-id unwind/acme-eu --name approve',
+    prints: /kind:approve/,
+  },
+  { line: 'temporal workflow result', prints: /standsAt:v3.0.0/ },
+  { line: 'psql "$FRONTEND_URL" -q -f', prints: /^/ },
+  { line: 'psql "$ORDERS_URL" -q -f', prints: /^/ },
+  { line: 'psql "$INSIGHTS_URL" -q -f', prints: /^/ },
+  {
+    line: 'psql "$ORDERS_URL" -c "insert into payments',
+    when: async () => expect(await shop.query('orders', HOW_MUCH)).toEqual([{ trade: true }]),
+    prints: /INSERT 0 1/,
+  },
   { line: 'temporal task-queue describe', prints: /Pollers:[^]*activity/ },
   { line: 'temporal workflow start --type downgrade', prints: /RunId/ },
   {
@@ -55,7 +74,6 @@ const STORY: readonly Told[] = [
   {
     line: 'temporal workflow update execute --workflow-id unwind/acme-eu --name approve',
     when: async () => {
-      await shop.query('orders', A_LARGE_PAYMENT);
       forgotten = await shop.connect('orders');
       await forgotten.query('begin');
       await forgotten.query('select count(*) from shipments_2027');
@@ -164,7 +182,7 @@ const STORY: readonly Told[] = [
 describe('docs/temporal-cli.md, typed line by line', () => {
   beforeAll(async () => {
     const temporal = inject('temporal');
-    shop = await openExampleShop({ instance, temporal: { ...temporal, taskQueue: instance } });
+    shop = await openExampleShop({ instance, temporal: { ...temporal, taskQueue: instance }, at: null });
     const { path: binary } = await findTemporal({});
     const env = {
       ...process.env,
@@ -172,6 +190,7 @@ describe('docs/temporal-cli.md, typed line by line', () => {
       TEMPORAL_ADDRESS: temporal.address,
       TEMPORAL_NAMESPACE: temporal.namespace,
       ORDERS_URL: shop.url('orders'),
+      FRONTEND_URL: shop.url('frontend'),
       INSIGHTS_URL: shop.url('insights'),
     };
     const hasPsql = await promisify(execFile)('psql', ['--version']).then(
@@ -186,9 +205,12 @@ describe('docs/temporal-cli.md, typed line by line', () => {
         .replaceAll('acme-eu', instance)
         .replace('--task-queue pg-unwind', `--task-queue ${instance}`)
         .replace('<the plan id>', plan ?? '');
-      const [, database = '', sql] = /^psql "\$(ORDERS|INSIGHTS)_URL" -c "(.*)"$/.exec(line) ?? [];
-      if (sql !== undefined && !hasPsql) return { refused: false, printed: await ask(database.toLowerCase(), sql) };
-      const ended = promisify(execFile)('bash', ['-c', typed], { env, timeout: 120_000 });
+      const [, database = '', how, given = ''] = /^psql "\$(\w+)_URL" (-c|-q -f) "?(.*?)"?$/.exec(line) ?? [];
+      if (how !== undefined && !hasPsql) {
+        const sql = how === '-c' ? given : readFileSync(path.join(repository, given), 'utf8');
+        return { refused: false, printed: await ask(database.toLowerCase(), sql) };
+      }
+      const ended = promisify(execFile)('bash', ['-c', typed], { cwd: repository, env, timeout: 120_000 });
       return ended.then(
         ({ stdout, stderr }) => ({ refused: false, printed: plain(stdout + stderr) }),
         ({ stdout = '', stderr = '' }: { stdout?: string; stderr?: string }) => ({
@@ -228,7 +250,8 @@ describe('docs/temporal-cli.md, typed line by line', () => {
 async function ask(database: string, sql: string): Promise<string> {
   const client = await shop.connect(database);
   try {
-    const { command, rowCount, rows } = await client.query<Record<string, unknown>>(sql);
+    const answers = [await client.query<Record<string, unknown>>(sql)].flat(); // of a file there are several
+    const { command, rowCount, rows } = answers.at(-1) ?? { command: '', rowCount: 0, rows: [] };
     const lines = rows.map((row) => Object.values(row).join(' | '));
     const tags: Readonly<Record<string, string>> = { INSERT: `INSERT 0 ${rowCount}`, SELECT: `(${rowCount} row)` };
     return [...lines, tags[command] ?? DDL_TAG.exec(sql)?.[0].toUpperCase()].join('\n');
@@ -239,5 +262,4 @@ async function ask(database: string, sql: string): Promise<string> {
 
 const DDL_TAG = /^\w+ \w+/; // node-postgres gives the first word of it only
 
-const A_LARGE_PAYMENT = `insert into payments (order_id, amount_cents, method, currency)
-values (159999, 3000000000, 'transfer', 'EUR')`;
+const HOW_MUCH = 'select count(*) > 100000 as trade from payments';
