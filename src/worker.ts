@@ -5,8 +5,10 @@ import { NativeConnection, Runtime, Worker, type Logger as SdkLogger, type LogMe
 import type { Logger } from 'pino';
 import { createActivities } from './activities/index.js';
 import { createWorkerMetrics, SECONDS_BUCKETS } from './activities/metrics.js';
+import { resolvePayloadKeys } from './config/encryption.js';
 import type { Config } from './config/schema.js';
 import { connect, resolveTarget } from './temporal/connection.js';
+import { clientDataConverter, workerDataConverter } from './temporal/encryption.js';
 import { openHealth, type Health, type Probes } from './temporal/health.js';
 import { watchRunStates } from './temporal/run-states.js';
 import { registeredSearchAttributes } from './temporal/search-attributes.js';
@@ -42,8 +44,10 @@ export async function runWorker(deps: WorkerDeps): Promise<void> {
 async function serve({ config, env, log, signal, onReady }: WorkerDeps, health: Health | null): Promise<void> {
   const { taskQueue } = config.temporal;
   const { maxConcurrentActivities, shutdownGraceSeconds, metricsAddress } = config.worker;
-  installRuntime(log, metricsAddress);
+  const keys = await resolvePayloadKeys(config.temporal.encryption, env);
   const searchAttributes = await hasSearchAttributes(config, env, log);
+  // Not before all of that has gone well: with nothing to serve, the native part would keep the process for ever.
+  installRuntime(log, metricsAddress);
   const { address, namespace, connectionOptions } = resolveTarget(config.temporal, { env });
   const connection = await NativeConnection.connect({
     ...connectionOptions,
@@ -58,7 +62,8 @@ async function serve({ config, env, log, signal, onReady }: WorkerDeps, health: 
         connection,
         namespace,
         taskQueue,
-        ...workflows(),
+        ...(keys.length === 0 ? workflows() : WITHOUT_BUNDLE),
+        dataConverter: workerDataConverter(keys),
         activities,
         maxConcurrentActivityTaskExecutions: maxConcurrentActivities,
         shutdownGraceTime: `${shutdownGraceSeconds}s`,
@@ -79,7 +84,7 @@ async function serve({ config, env, log, signal, onReady }: WorkerDeps, health: 
         onReady?.();
       }
       const isCounted = metricsAddress !== null && searchAttributes;
-      const client = new Client({ connection, namespace });
+      const client = new Client({ connection, namespace, dataConverter: clientDataConverter(keys) });
       const unwatch = isCounted ? watchRunStates({ client, taskQueue, log, tell: metrics.runs }) : () => undefined;
       await running.finally(() => {
         unwatch();
@@ -137,6 +142,9 @@ function isLoopback(address: string): boolean {
   return /^(localhost|127(\.\d+){3}|\[::1\])(:\d+)?$/.test(address);
 }
 
+/** For the SDK to bundle at the start, in two seconds: how failures are encrypted is part of a bundle, and the build's has none of it. */
+const WITHOUT_BUNDLE = { workflowsPath: fileURLToPath(new URL('./workflows/index.js', import.meta.url)) };
+
 /** The bundle of the build; without one (a development checkout) the SDK bundles the compiled workflows at the start, in two seconds. */
 function workflows(): { workflowBundle: { codePath: string } } | { workflowsPath: string } {
   const codePath = fileURLToPath(new URL('./workflow-bundle.js', import.meta.url));
@@ -144,7 +152,7 @@ function workflows(): { workflowBundle: { codePath: string } } | { workflowsPath
   if (process.env['NODE_ENV'] === 'production') {
     throw new Error(`The workflow bundle ${codePath} is missing: this package is not complete. Run "npm run build".`);
   }
-  return { workflowsPath: fileURLToPath(new URL('./workflows/index.js', import.meta.url)) };
+  return WITHOUT_BUNDLE;
 }
 
 /** A run that writes an attribute which the namespace does not know hangs; so they are all there, or none is written. */

@@ -1,5 +1,9 @@
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
-import { decodeArrayFromPayloads } from '@temporalio/common/lib/internal-non-workflow/index.js';
+import { ApplicationFailure } from '@temporalio/common';
+import {
+  decodeArrayFromPayloads,
+  decodeOptionalFailureToOptionalError,
+} from '@temporalio/common/lib/internal-non-workflow/index.js';
 import type { DataBeat } from '../contract/data-activities.js';
 import type { DataProgress, HookProgress, StatusReport } from '../contract/messages.js';
 import type { Runs } from './runs.js';
@@ -69,9 +73,10 @@ async function figuresOf(activity: Pending, converter: Converter): Promise<DataF
   const [beat] = await decodeArrayFromPayloads(converter, activity.heartbeatDetails?.payloads ?? null);
   const told = isFigures(beat) ? beat : { doing: ABOUT_TO_BEGIN };
   if (activity.state !== SCHEDULED) return told;
-  const failure = activity.lastFailure?.applicationFailureInfo?.type ?? activity.lastFailure?.message ?? '';
+  const last = await decodeOptionalFailureToOptionalError(converter, activity.lastFailure);
+  const failure = (last instanceof ApplicationFailure ? last.type : null) ?? last?.message ?? '';
   const why = failure === '' ? '' : ` (the last one ended: ${failure})`;
-  const failed = activity.lastFailure?.message ?? '';
+  const failed = last?.message ?? '';
   return {
     ...told,
     ...(failed === '' ? {} : { failed }),

@@ -2,6 +2,7 @@ import type { Client, Connection } from '@temporalio/client';
 import { findDataMigration, findRelease } from '../catalog/releases.js';
 import { openCatalog } from '../catalog/store.js';
 import { findInstance } from '../config/instances.js';
+import { resolvePayloadKeys } from '../config/encryption.js';
 import { loadConfig } from '../config/load.js';
 import type { Config } from '../config/schema.js';
 import { createEngine, type Engine } from '../instance/engine.js';
@@ -29,7 +30,9 @@ export async function withTemporal<T>(
 ): Promise<T> {
   const config = openConfig(invocation);
   const { connect } = await import('../temporal/connection.js'); // half a second of native code, for those who need it
-  const { close, ...connected } = await connect(config.temporal, { env: invocation.env });
+  const { env } = invocation;
+  const keys = await resolvePayloadKeys(config.temporal.encryption, env);
+  const { close, ...connected } = await connect(config.temporal, { env, keys });
   try {
     return await work({ config, ...connected });
   } finally {

@@ -110,8 +110,13 @@ function resolvePaths(content: ConfigContent, folder: string): ConfigContent {
     return { ...hook, webhook: { url: inFolder(url), ...(secret === undefined ? {} : { secret: inFolder(secret) }) } };
   };
   const hooksIn = (hooks: HooksConfig): HooksConfig => mapValues(hooks as Record<string, HookConfig>, hookIn); // as: keys that are left out are not there
+  const { encryption } = content.temporal;
   return {
     ...content,
+    temporal: {
+      ...content.temporal,
+      encryption: encryption && { keys: encryption.keys.map(({ id, secret }) => ({ id, secret: inFolder(secret) })) },
+    },
     products: mapValues(content.products, (product) => ({
       ...product,
       catalog: path.resolve(folder, product.catalog),

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { BLOCKER_POLICIES } from '../contract/blockers.js';
 import { TASK_QUEUE } from '../contract/ids.js';
 import { WRITERS_POLICIES } from '../contract/writers.js';
+import { encryptionSchema } from './encryption.js';
 import { hooksSchema } from './hooks.js';
 import { connectionReferenceSchema } from './reference.js';
 
@@ -23,6 +24,8 @@ const temporalSchema = z.strictObject({
   /** A profile of temporal.toml. */
   profile: text.optional(),
   taskQueue: text.default(TASK_QUEUE),
+  /** Of what Temporal keeps; null: it keeps plain JSON. */
+  encryption: encryptionSchema.nullable().default(null),
 });
 
 const hostAndPort = (example: string) => z.string().regex(/^\S+:\d{1,5}$/, `must be host:port, such as ${example}`);

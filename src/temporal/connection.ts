@@ -3,6 +3,7 @@ import { Client, Connection } from '@temporalio/client';
 import { loadClientConfigProfile, toClientOptions } from '@temporalio/envconfig';
 import type { NativeConnectionOptions } from '@temporalio/worker';
 import { FailureType, UnwindError } from '../contract/errors.js';
+import { clientDataConverter, type PayloadKey } from './encryption.js';
 import { findTlsObstacle, type TlsObstacle } from './tls-obstacle.js';
 
 /** What `pg-unwind.yaml` says under `temporal`; each goes before the profile. */
@@ -16,6 +17,8 @@ export interface TemporalConnectSettings {
 export interface ConnectOptions {
   readonly env?: NodeJS.ProcessEnv;
   readonly connectTimeoutMs?: number;
+  /** Of what Temporal keeps; none: what is encrypted cannot be read. */
+  readonly keys?: readonly PayloadKey[];
 }
 
 /** Where to connect, after the configuration, the environment (TEMPORAL_ADDRESS, _NAMESPACE, _API_KEY, _TLS_*) and temporal.toml were read. */
@@ -92,7 +95,7 @@ export async function connect(
   }
   return {
     connection,
-    client: new Client({ connection, namespace }),
+    client: new Client({ connection, namespace, dataConverter: clientDataConverter(options.keys ?? []) }),
     address,
     namespace,
     close: () => connection.close(),

@@ -54,9 +54,11 @@ test.each([
   ['without one', ''],
   ['with another', 'key-of-another-house'],
 ])('%s nobody is let in, and is told so', async (_how, key) => {
-  const asked = await shop.pgUnwindWith({ TEMPORAL_API_KEY: key }, 'status', shop.instance);
+  const wrong = { TEMPORAL_API_KEY: key };
+  const asked = await shop.pgUnwindWith(wrong, 'status', shop.instance);
   expect(asked).toMatchObject({ code: 2 });
   expect(asked.err).toContain(`does not let us into the namespace "${NAMESPACE}"`);
   expect(asked.err).toContain('TEMPORAL_API_KEY');
   expect(asked.err).not.toContain('another-house');
+  expect(await shop.pgUnwindWith(wrong, 'worker')).toMatchObject({ code: 2, err: asked.err });
 });

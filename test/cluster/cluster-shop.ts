@@ -18,13 +18,15 @@ import { untilSeen } from '../support/until.js';
 export interface ClusterShopOptions {
   readonly instance: string;
   /** `temporal` of its pg-unwind.yaml; nothing in it speaks of TLS. */
-  readonly temporal: Readonly<Record<string, string>>;
+  readonly temporal: Readonly<Record<string, unknown>>;
   /** What workers and commands find in their environment besides: TEMPORAL_*. */
   readonly env: Readonly<Record<string, string>>;
 }
 
 /** The example shop, reached by processes alone: workers, `pg-unwind` and the `temporal` command. */
 export interface ClusterShop extends Shop {
+  /** Another `temporal` for who starts from now on. */
+  configure(temporal: Readonly<Record<string, unknown>>): Promise<void>;
   worker(name: string): Promise<WorkerProcess>;
   pgUnwind(...words: string[]): Promise<Ended>;
   /** With these variables over its own. */
@@ -71,6 +73,7 @@ export async function openClusterShop({ instance, temporal, env }: ClusterShopOp
   };
   return {
     ...shop,
+    configure: (other) => setTemporal(shop.configFile, other),
     async worker(name) {
       const worker = await startWorkerProcess({ name, config: shop.configFile, env });
       workers.push(worker);
@@ -105,7 +108,7 @@ export async function openClusterShop({ instance, temporal, env }: ClusterShopOp
   };
 }
 
-async function setTemporal(configFile: string, temporal: Readonly<Record<string, string>>): Promise<void> {
+async function setTemporal(configFile: string, temporal: Readonly<Record<string, unknown>>): Promise<void> {
   const content = parse(await readFile(configFile, 'utf8')) as Record<string, unknown>;
   await writeFile(configFile, stringify({ ...content, temporal }));
 }

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { workflowIdOf } from '../../src/contract/ids.js';
 import type { UnwindReport } from '../../src/contract/messages.js';
+import { repository } from '../support/shared.js';
 import { until } from '../support/until.js';
 import { SERVER_NAME } from './certificates.js';
 import { openClusterShop, type ClusterShop, type ClusterShopOptions } from './cluster-shop.js';
@@ -128,21 +129,22 @@ describe('on a server that asks everyone for a certificate', () => {
   });
 });
 
+/** The profile of docs/production.md, with what is here in place of its examples. */
 async function writeProfile(name: string, namespace: string): Promise<string> {
   const { client, ca } = cluster.certificates;
+  const page = await readFile(path.join(repository, 'docs', 'production.md'), 'utf8');
+  const [, shown = ''] = /^```toml\n([^]*?)^```$/m.exec(page) ?? [];
+  const filled = shown
+    .replace('temporal.example.org:7233', cluster.address)
+    .replace('temporal.example.org', SERVER_NAME)
+    .replace('"rollbacks"', `"${namespace}"`)
+    .replace('/etc/pg-unwind/client.pem', client.cert)
+    .replace('/etc/pg-unwind/client.key', client.key)
+    .replace('/etc/pg-unwind/ca.pem', ca.cert);
+  expect(filled).toContain(`[profile.${name}]`);
+  expect(filled).not.toMatch(/example|\/etc/);
   const file = path.join(cluster.folder, 'temporal.toml');
-  await writeFile(
-    file,
-    `[profile.${name}]
-address = "${cluster.address}"
-namespace = "${namespace}"
-[profile.${name}.tls]
-client_cert_path = "${client.cert}"
-client_key_path = "${client.key}"
-server_ca_cert_path = "${ca.cert}"
-server_name = "${SERVER_NAME}"
-`,
-  );
+  await writeFile(file, filled);
   return file;
 }
 

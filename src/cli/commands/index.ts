@@ -2,6 +2,7 @@ import type { CommandSpec } from '../command.js';
 import { catalogBuildCommand } from './catalog-build.js';
 import { catalogShowCommand } from './catalog-show.js';
 import { checkCommand } from './check.js';
+import { codecServerCommand } from './codec-server.js';
 import { completionCommand } from './completion.js';
 import { dataListCommand } from './data-list.js';
 import { dataRunCommand } from './data-run.js';
@@ -58,6 +59,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   completionCommand(() => COMMANDS),
   workerCommand,
   setupCommand,
+  codecServerCommand,
   devCommand,
   demoCommand,
   temporalCommand,
