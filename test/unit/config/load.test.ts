@@ -46,7 +46,7 @@ const problemsOf = (text: string) =>
 describe('a configuration', () => {
   test('gets its defaults, and paths that are relative to its own folder', () => {
     const config = parse(GOOD);
-    expect(config.temporal).toEqual({ taskQueue: 'pg-unwind' });
+    expect(config.temporal).toEqual({ taskQueue: 'pg-unwind', encryption: null });
     expect(config.worker).toEqual({
       maxConcurrentActivities: 50,
       shutdownGraceSeconds: 30,
