@@ -1,3 +1,4 @@
+import { ACCEPTABLE } from '../../contract/dirty.js';
 import type { CommandSpec, OptionSpec } from '../command.js';
 
 /** What only the configuration knows; each is asked for at most once, and only where it is needed. */
@@ -60,6 +61,8 @@ async function inCommand(
       return names.instances();
     case '<id>':
       return names.dataMigrations(instance);
+    case '<code>':
+      return ACCEPTABLE;
     case '[code]':
       return names.codes();
     case '<shell>':

@@ -53,6 +53,10 @@ describe('the word under the cursor', () => {
       ['now', 'boundary'],
     ],
     [['explain', 'ch'], ['changedByOthers']],
+    [
+      ['accept', 'acme-eu', ''],
+      ['changedByOthers', 'invalidIndex', 'dataNotAtEnd'],
+    ],
     [['status', 'acme-eu', '--j'], ['--json']],
     [['status', 'acme-eu', '--log', 'd'], ['debug']],
     [['status', 'acme-eu', ''], []],
