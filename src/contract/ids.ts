@@ -34,9 +34,30 @@ export function dataActivityId(database: string, id: string, act: string): strin
   return `${database}-data-${id}-${act}`;
 }
 
-/** Temporal takes 400 bytes of a summary by default, and refuses the whole workflow task for one that is longer. */
+const MOST_SUMMARY_BYTES = 200;
+
+/**
+ * Temporal takes 400 bytes of a summary by default, and refuses the whole workflow task for one that is longer; encryption adds some
+ * hundred.
+ */
 export function cutSummary(text: string): string {
-  return text.length > 120 ? `${text.slice(0, 119)}…` : text;
+  let bytes = 0;
+  let end = 0;
+  let fits = '';
+  for (const character of text) {
+    bytes += utf8Bytes(character);
+    if (bytes > MOST_SUMMARY_BYTES) return `${fits}…`;
+    end += character.length;
+    if (bytes <= MOST_SUMMARY_BYTES - utf8Bytes('…')) fits = text.slice(0, end);
+  }
+  return text;
+}
+
+function utf8Bytes(character: string): number {
+  const code = character.codePointAt(0) ?? 0;
+  if (code < 0x80) return 1;
+  if (code < 0x800) return 2;
+  return code < 0x10000 ? 3 : 4;
 }
 
 /** `frontend data migration 7 reverse: Encrypts the e-mail addresses`. */
@@ -51,9 +72,8 @@ export function hookActivityId(hook: string, release: string | null): string {
 
 /** `hooks.atStop (webhook) at v5.9.0, stop 1 of 3`. */
 export function hookSummary(hook: string, kind: string, release: string | null, stop: string): string {
-  return `hooks.${hook} (${kind})${release === null ? '' : ` at ${release}`}${stop === '' ? '' : `, ${stop}`}`.slice(
-    0,
-    180,
+  return cutSummary(
+    `hooks.${hook} (${kind})${release === null ? '' : ` at ${release}`}${stop === '' ? '' : `, ${stop}`}`,
   );
 }
 
@@ -67,8 +87,8 @@ export function noticeSummary(kind: string, event: string): string {
   return `hooks.notify (${kind}): ${event}`;
 }
 
-/** `frontend 1771010057 deepsearch_question_jobs ↓`, cut to Temporal's 200 bytes for a summary. */
+/** `frontend 1771010057 deepsearch_question_jobs ↓`: the arrow stays, however long the name is. */
 export function stepSummary(database: string, migration: string, name: string, direction: Direction): string {
   const arrow = direction === 'down' ? '↓' : '↑';
-  return `${database} ${migration} ${name.length > 120 ? `${name.slice(0, 119)}…` : name} ${arrow}`;
+  return `${cutSummary(`${database} ${migration} ${name}`)} ${arrow}`;
 }
