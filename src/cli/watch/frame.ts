@@ -102,7 +102,7 @@ function titleLines(status: ShownStatus, { elapsedMs, now }: Shown): Line[] {
 }
 
 /** A holder's name, address and age stand at the end of a long sentence. */
-const MOST_REASON_LINES = 4;
+const MOST_REASON_LINES = 6;
 
 function databaseLines(status: ShownStatus, figures: FiguresByActivity, { columns }: Size): Line[] {
   const all = Object.entries(status.databases);
