@@ -132,6 +132,7 @@ language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
   newest uuid;
   standing pgunwind.data_step;
+  tries integer := 0;
 begin
   select f.token into newest from pgunwind.fence f for share;
   if p_token is null or newest is distinct from p_token then
@@ -146,6 +147,13 @@ begin
     raise exception 'data migration % is not under way', p_id
       using errcode = 'UW006', hint = 'Its id and the token are those of the call''s input. Roll back, and end.';
   end if;
+  -- A commit lets go of its rows a moment before its advisory locks: an attempt that has waited for ours would come too early.
+  while tries < 20
+    and not (pg_try_advisory_xact_lock(1885828462, 0)
+             and pg_try_advisory_xact_lock(standing.product_class, standing.product_object)) loop
+    perform pg_sleep(0.005);
+    tries := tries + 1;
+  end loop;
   perform pgunwind.take_locks(standing.product_class, standing.product_object, false);
   perform set_config('application_name', format('pgu:%s:0:0', p_token), true);
   return standing;

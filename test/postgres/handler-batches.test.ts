@@ -116,6 +116,33 @@ describe("a batch of the product's own", () => {
     expect(await row()).toMatchObject({ cursor: '200', batches: 2 });
   });
 
+  test('of attempts that wait for each other again and again none finds the locks of the one that has just ended', async () => {
+    staged = await stageData();
+    await begin();
+    const waiting = `select from pg_locks where not granted`;
+    await inDatabase((one) =>
+      inDatabase(async (other) => {
+        let [first, second] = [one, other];
+        await first.query('begin');
+        let at = await from(first);
+        for (let round = 0; round < 40; round++) {
+          await second.query('begin');
+          const asked = from(second);
+          await until(async () => (await staged.database.query(waiting)).length > 0, {
+            describe: 'the other attempt to wait',
+            every: 2,
+          });
+          await done(first, at, String(round), 0);
+          await first.query('commit');
+          at = await asked;
+          [first, second] = [second, first];
+        }
+        await first.query('rollback');
+      }),
+    );
+    expect(await row()).toMatchObject({ cursor: '39', batches: 40 });
+  });
+
   test('that begins where another has begun is refused, with its rows', async () => {
     staged = await stageData();
     await begin();
