@@ -169,7 +169,8 @@ test('a hook cannot start a run of its own instance: neither under its workflow 
     FRONTEND_URL: shop.database.url,
   }).ended;
   expect(code).not.toBe(0);
-  expect(err).toContain(`A run of ${shop.name} is open (${run.workflowId})`);
+  const open = `A run of ${shop.name} is open, and there is one at a time: downgrade to v1.0.0 (${run.workflowId})`;
+  expect(err).toContain(open);
 
   await run.update('continue');
   expect(await run.unaided()).toMatchObject({ outcome: 'completed', standsAt: 'v1.0.0' });
