@@ -6,6 +6,11 @@ export function countText(count: Count | null): string {
   return `${count.exact ? '' : '~'}${count.value.toLocaleString('en-US')}`;
 }
 
+/** `1 row`, `~12,345 rows` */
+export function countedText(text: string, one: string): string {
+  return `${text} ${text === '1' || text === '≤ 1' ? one : `${one}s`}`;
+}
+
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB'];
 
 /** `1.2 MB`, in thousands of 1,024 as Postgres has them. */
@@ -77,8 +82,8 @@ export function rowsText({ kind, rows }: Loss): string {
 export function totalsText({ totals: { tables, columns, rows, bytes } }: Pick<LossReport, 'totals'>): string {
   if (tables === 0 && columns === 0) return 'In all: no table and no column that is there now.';
   const parts = [
-    ...(tables === 0 ? [] : [`${tables} ${tables === 1 ? 'table' : 'tables'} with ${countText(rows)} rows`]),
-    ...(columns === 0 ? [] : [`${columns} ${columns === 1 ? 'column' : 'columns'}`]),
+    ...(tables === 0 ? [] : [`${countedText(String(tables), 'table')} with ${countedText(countText(rows), 'row')}`]),
+    ...(columns === 0 ? [] : [countedText(String(columns), 'column')]),
   ];
   return `In all ${parts.join(' and ')}: ${bytesText(bytes)}.`;
 }

@@ -2,6 +2,7 @@ import type { Loss, LossReport, LossSummary } from '../contract/losses.js';
 import {
   bytesText,
   byWeight,
+  countedText,
   countText,
   holdsNothing,
   lossWhat,
@@ -18,8 +19,8 @@ export function lossText(loss: ObjectLoss): string {
   const rows = loss.kind === 'column' ? '' : rowsText(loss);
   const values = countText(loss.values);
   const figures = [
-    ...(rows === '' ? [] : [`${rows} rows`]),
-    ...(values === '' ? [] : [`${values} values`]),
+    ...(rows === '' ? [] : [countedText(rows, 'row')]),
+    ...(values === '' ? [] : [countedText(values, 'value')]),
     ...(loss.bytes === null ? [] : [bytesText(loss.bytes)]),
   ];
   const known = figures.length === 0 ? '' : `: ${figures.join(', ')}`;
@@ -53,9 +54,9 @@ export function grownSince(before: readonly Loss[], now: readonly Loss[]): strin
   return [...largestOf(now)].flatMap(([key, { loss, value }]) => {
     const was = shown.get(key)?.value ?? 0;
     if (value <= was + Math.max(FEW, was * SHARE)) return [];
-    const unit = loss.kind === 'column' ? 'values' : 'rows';
+    const unit = loss.kind === 'column' ? 'value' : 'row';
     return [
-      `${loss.database} ${loss.object} held ${was.toLocaleString('en-US')} ${unit}, and holds ${value.toLocaleString('en-US')} now`,
+      `${loss.database} ${loss.object} held ${countedText(was.toLocaleString('en-US'), unit)}, and holds ${value.toLocaleString('en-US')} now`,
     ];
   });
 }

@@ -85,6 +85,10 @@ test('the history has one line for a run of several databases, and the decision 
   const text = historyText('test', { entries, unread: {} }, colors);
   expect(text).toMatch(/between releases ↓ v1 +open +2\/2 +retryStep \(eve\)$/m);
   expect(text).toContain(`pg-unwind log test --run ${staged.run.slice(0, 8)}`);
+  const kinds = ['pause', 'resume', 'pause', 'resume', 'retryStep', 'skipStep', 'setOptions', 'acceptDirty'];
+  const many = kinds.map((kind) => ({ ...entries[0]!.decisions[0]!, kind, by: null }));
+  const crowded = historyText('test', { entries: [{ ...entries[0]!, decisions: many }], unread: {} }, colors);
+  expect(crowded).toMatch(/pause, resume, pause, resume, skipStep, acceptDirty, 2 more$/m);
 });
 
 test('a database out of reach is named and does not hide the others; one without a journal has no past', async () => {

@@ -88,9 +88,20 @@ function tookText({ claimedAt, endedAt }: PastRun): string {
 }
 
 const MOST_DECISIONS = 4;
+/** Somebody answers for something that is lost or was passed over: named however many there are. */
+const ANSWERED_FOR: ReadonlySet<string> = new Set([
+  'approve',
+  'takeOver',
+  'acceptDirty',
+  'skipStep',
+  'abort',
+  'turnBack',
+]);
 
 function decidedText({ decisions }: PastRun): string {
-  const texts = decisions.map(({ kind, by }) => (by === null ? kind : `${kind} (${by})`));
-  const more = texts.length > MOST_DECISIONS ? [`${texts.length - MOST_DECISIONS} more`] : [];
-  return [...texts.slice(0, MOST_DECISIONS), ...more].join(', ');
+  const isNamed = decisions.map(({ kind }, at) => at < MOST_DECISIONS || ANSWERED_FOR.has(kind));
+  const named = decisions.filter((_, at) => isNamed[at]);
+  const texts = named.map(({ kind, by }) => (by === null ? kind : `${kind} (${by})`));
+  const more = decisions.length - named.length;
+  return [...texts, ...(more === 0 ? [] : [`${more} more`])].join(', ');
 }

@@ -103,6 +103,8 @@ test('what returns empty, what nobody can know, and what could not be counted is
 
 test('the sum counts tables, rows, columns and bytes', () => {
   expect(totalsText(report())).toBe('In all 1 table with 12,345 rows: 3.0 MB.');
+  const one = { tables: 1, columns: 0, rows: { value: 1, exact: true }, bytes: { value: 24, exact: true } };
+  expect(totalsText(report({ totals: one }))).toBe('In all 1 table with 1 row: 24 B.');
   const totals = { tables: 2, columns: 1, rows: { value: 5, exact: false }, bytes: { value: 2048, exact: false } };
   expect(totalsText(report({ totals }))).toBe('In all 2 tables with ~5 rows and 1 column: ~2.0 kB.');
 });

@@ -33,9 +33,7 @@ test.each([
 test('columns are judged by their values; what is only rewritten does not count; what is new counts from nothing', () => {
   const column = (values: number) =>
     loss(1_000, { kind: 'column', object: 'public.jobs.note', values: { value: values, exact: true } });
-  expect(grownSince([column(1)], [column(500)])).toEqual([
-    'frontend public.jobs.note held 1 values, and holds 500 now',
-  ]);
+  expect(grownSince([column(1)], [column(500)])).toEqual(['frontend public.jobs.note held 1 value, and holds 500 now']);
   const rewritten = (rows: number) => loss(rows, { kind: 'rewrite', fate: 'changes' });
   expect(grownSince([rewritten(1)], [rewritten(10_000)])).toEqual([]);
   expect(grownSince([], [loss(101)])).toHaveLength(1);
