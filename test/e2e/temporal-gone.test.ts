@@ -92,7 +92,7 @@ test('"pg-unwind dev" goes on from the journals, with the consent of before, and
   delete config.temporal['address'];
   await writeFile(shop.configFile, stringify(config));
   const dev = start(['dev']);
-  await waitFor(dev, 'worker ready');
+  await waitFor(dev, 'Ctrl-C stops everything.'); // the end of its greeting
   const [, address = '', namespace = ''] = /TEMPORAL_ADDRESS=(\S+) TEMPORAL_NAMESPACE=(\S+)/.exec(dev.printed()) ?? [];
   expect(address).not.toBe('');
   const env = { TEMPORAL_ADDRESS: address, TEMPORAL_NAMESPACE: namespace };

@@ -5,7 +5,7 @@ import { beginCalls, endCalls, noteAnswer, noteFailure } from '../../src/data/ca
 import type { DataContext } from '../../src/data/order.js';
 import { endRun } from '../../src/journal/runs.js';
 import { type DataStage, LETTERS, movedMoreThanOnce, planData, stageData } from '../support/data-stage.js';
-import { expectNoLeaks, withClient } from '../support/postgres.js';
+import { expectNoLeaks, IN_THIS_DATABASE, withClient } from '../support/postgres.js';
 import { until } from '../support/until.js';
 
 // What a handler in code does in transactions of its own, from a client that knows nothing but SQL.
@@ -70,6 +70,8 @@ async function refused(client: pg.Client, work: () => Promise<unknown>): Promise
 }
 
 const inDatabase = <T>(work: (client: pg.Client) => Promise<T>) => withClient(staged.database.url, work);
+const locks = (which: string) => staged.database.query(`select from pg_locks where ${which} and ${IN_THIS_DATABASE}`);
+const anyWaits = async () => (await locks('not granted')).length > 0;
 const row = async () =>
   (
     await staged.database.query(
@@ -102,9 +104,7 @@ describe("a batch of the product's own", () => {
         const at = await from(first);
         await second.query('begin');
         const asked = from(second);
-        await until(async () => (await staged.database.query(`select from pg_locks where not granted`)).length > 0, {
-          describe: 'the second attempt to wait for the first',
-        });
+        await until(anyWaits, { describe: 'the second attempt to wait for the first' });
         await done(first, at, await moveHundred(first, at), 100);
         await first.query('commit');
         expect(await asked).toBe('100');
@@ -119,7 +119,6 @@ describe("a batch of the product's own", () => {
   test('of attempts that wait for each other again and again none finds the locks of the one that has just ended', async () => {
     staged = await stageData();
     await begin();
-    const waiting = `select from pg_locks where not granted`;
     await inDatabase((one) =>
       inDatabase(async (other) => {
         let [first, second] = [one, other];
@@ -128,10 +127,7 @@ describe("a batch of the product's own", () => {
         for (let round = 0; round < 40; round++) {
           await second.query('begin');
           const asked = from(second);
-          await until(async () => (await staged.database.query(waiting)).length > 0, {
-            describe: 'the other attempt to wait',
-            every: 2,
-          });
+          await until(anyWaits, { describe: 'the other attempt to wait', every: 2 });
           await done(first, at, String(round), 0);
           await first.query('commit');
           at = await asked;
@@ -238,7 +234,7 @@ describe('between the calls', () => {
   test('no lock is held, and whoever begins again is told where the journal is', async () => {
     staged = await stageData();
     await begin();
-    expect(await staged.database.query(`select from pg_locks where locktype = 'advisory'`)).toEqual([]);
+    expect(await locks(`locktype = 'advisory'`)).toEqual([]);
     await inDatabase(batch);
     expect(await begin({}, 2)).toMatchObject({ kind: 'begun', position: { cursor: '100', batches: 1, rows: 100 } });
   });

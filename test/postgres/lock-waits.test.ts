@@ -11,7 +11,7 @@ import { DEFAULT_SETTINGS } from '../../src/postgres/session.js';
 import { applyStep } from '../../src/step/apply.js';
 import { applicationName } from '../../src/step/fence.js';
 import { openClient } from '../support/gate.js';
-import { createRole, dropRole, expectNoLeaks } from '../support/postgres.js';
+import { createRole, dropRole, expectNoLeaks, IN_THIS_DATABASE } from '../support/postgres.js';
 import { stage, type Stage, type StagedStep } from '../support/stage.js';
 import { until } from '../support/until.js';
 
@@ -112,12 +112,8 @@ describe('the policy wait', () => {
     await idle();
     const reader = await other('a reader');
     const attempt = failure();
-    await until(
-      async () =>
-        (await staged.database.query(`select from pg_locks where relation = 'jobs'::regclass and not granted`)).length >
-        0,
-      { describe: 'our statement to wait' },
-    );
+    const waiting = `select from pg_locks where relation = 'jobs'::regclass and not granted and ${IN_THIS_DATABASE}`;
+    await until(async () => (await staged.database.query(waiting)).length > 0, { describe: 'our statement to wait' });
     const began = performance.now();
     await reader.query('select from jobs');
     expect(performance.now() - began).toBeLessThan(staged.instance.lockTimeoutMs + 1_000);

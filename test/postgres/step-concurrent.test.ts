@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { afterEach, describe, expect, test } from 'vitest';
 import { FailureType } from '../../src/contract/errors.js';
 import { closeGate, openClient, terminate, waitAt } from '../support/gate.js';
-import { expectNoLeaks } from '../support/postgres.js';
+import { expectNoLeaks, IN_THIS_DATABASE } from '../support/postgres.js';
 import { stage, type Stage, type StagedStep } from '../support/stage.js';
 import { until } from '../support/until.js';
 
@@ -311,11 +311,10 @@ create index concurrently theirs_a on theirs (a); create table more (a integer)`
     const migrator = await openClient(staged.database);
     clients.push(migrator);
     const migrates = migrator.query('select pg_advisory_lock($1, $2)', [classId, objId]);
-    await until(
-      async () =>
-        (await staged.database.query('select from pg_locks where not granted and classid = $1', [classId])).length > 0,
-      { describe: 'the migrator to wait' },
-    );
+    const waiting = `select from pg_locks where not granted and classid = $1 and ${IN_THIS_DATABASE}`;
+    await until(async () => (await staged.database.query(waiting, [classId])).length > 0, {
+      describe: 'the migrator to wait',
+    });
     await gate.open();
     await migrates;
     // It got its lock while the index was built: the record waits until it lets go again.

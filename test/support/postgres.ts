@@ -117,6 +117,10 @@ export async function queryAt<R extends pg.QueryResultRow>(
   });
 }
 
+/** For a query's `where`: pg_locks shows the whole cluster, where other files' tests lock too. By the process: a wait for another's
+ * transaction names no database. */
+export const IN_THIS_DATABASE = `pid in (select pid from pg_stat_activity where datname = current_database())`;
+
 const LEAKS = `-- pg-unwind test leaks
 select a.application_name, a.pid, a.state, left(a.query, 200) as query,
        a.xact_start is not null as in_transaction,
