@@ -1,6 +1,6 @@
 import type { Node } from 'libpg-query';
 
-import { loadParser, parseStatements, ScriptSyntaxError, walk, words } from '../postgres/script-parse.js';
+import { loadParser, parametersOf, parseStatements, ScriptSyntaxError, walk, words } from '../postgres/script-parse.js';
 import { refusalOf } from '../postgres/script-refusals.js';
 
 /** `check`: a look at the data (progress, verify), without parameters. `batch`: one batch of a direction. */
@@ -71,14 +71,6 @@ function batchFaults(node: Node, select: Select): string[] {
     faults.push(`has no column ${missing.map((name) => `"${name}"`).join(' and ')}; it gives one row: rows, cursor.`);
   }
   return faults;
-}
-
-function parametersOf(node: Node): number[] {
-  const numbers = new Set<number>();
-  walk(node, (inner) => {
-    if ('ParamRef' in inner) numbers.add(inner.ParamRef.number ?? 0);
-  });
-  return [...numbers].sort((a, b) => a - b);
 }
 
 function listed(parameters: readonly number[]): string {

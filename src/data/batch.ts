@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { FailureType, UnwindError } from '../contract/errors.js';
 import { columnOf, sendMessage } from '../postgres/message.js';
+import { loadParser, parametersOf, tryParse } from '../postgres/script-parse.js';
 import type { Session } from '../postgres/session.js';
 import { LONGEST_TIMER_MS } from '../postgres/within.js';
 import type { InstanceDatabase } from '../step/database.js';
@@ -26,6 +27,15 @@ export interface BatchSite {
   readonly signal: AbortSignal;
   /** Told what a query that takes long does and waits for. */
   readonly doing: (what: string) => void;
+  /** The batch's query has a place for the cursor: the server takes no value for a parameter that a text does not use. */
+  readonly takesCursor: boolean;
+}
+
+/** Does this query of a batch use `$2`? One that finds what is left without a cursor need not. */
+export async function takesCursor(text: string): Promise<boolean> {
+  await loadParser();
+  const statements = tryParse(text);
+  return statements === null || parametersOf(statements).includes(2);
 }
 
 const literal = (value: string) => pg.escapeLiteral(value);
@@ -48,7 +58,7 @@ export async function runBatch(site: BatchSite, size: number): Promise<Batch> {
     ),
   );
   const from = columnOf<string | null>(begun, 'pgu_cursor') ?? null;
-  const answer = await ask(site, order.queries.batch, [size, from]);
+  const answer = await ask(site, order.queries.batch, site.takesCursor ? [size, from] : [size]);
   const { rows, cursor } = batchAnswer(order, answer, size);
   // Nothing done and nowhere to go on: the next pass begins at the beginning.
   const next = rows === 0 && cursor === from ? null : cursor;

@@ -4,7 +4,7 @@ import { FailureType, UnwindError } from '../contract/errors.js';
 import { MessageError } from '../postgres/message.js';
 import { classify, kindOf, sqlstateOf, TRANSIENT } from '../postgres/sqlstate.js';
 import type { InstanceDatabase } from '../step/database.js';
-import { askProgress, askVerify, endOf, runBatch, watching, type Batch, type BatchSite } from './batch.js';
+import { askProgress, askVerify, endOf, runBatch, takesCursor, watching, type Batch, type BatchSite } from './batch.js';
 import { answerOf, beginData, letGo, type Begun } from './begin.js';
 import { createMeter, nextSize, type Meter } from './meter.js';
 import { endData } from './end.js';
@@ -38,7 +38,8 @@ export async function runData(
     const beginning = await beginData(database, order, session, context, doing);
     if (beginning.kind === 'done') return { ...beginning.result, how: 'foundDone' };
     meter = createMeter(beginning.row, endOf(order));
-    const site: BatchSite = { database, order, session, signal: context.signal, doing };
+    const cursor = await takesCursor(order.queries.batch);
+    const site: BatchSite = { database, order, session, signal: context.signal, doing, takesCursor: cursor };
     const setSize = (next: number) => (size = next);
     try {
       const progress = await carryOut(site, context, limits, meter, setSize);

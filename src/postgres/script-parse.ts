@@ -87,6 +87,15 @@ export function walk(tree: unknown, visit: (node: Node) => boolean | void): void
   }
 }
 
+/** The numbers of the parameters that a statement uses, each once, in order. */
+export function parametersOf(tree: unknown): number[] {
+  const numbers = new Set<number>();
+  walk(tree, (inner) => {
+    if ('ParamRef' in inner) numbers.add(inner.ParamRef.number ?? 0);
+  });
+  return [...numbers].sort((a, b) => a - b);
+}
+
 /** The parts of a dotted name: `[String, String]` of the parser as plain words. */
 export function words(names: readonly Node[] | undefined): string[] {
   return (names ?? []).flatMap((name) =>

@@ -101,6 +101,16 @@ describe('a data migration', () => {
     expect(await staged.run1({ limits: { firstRows: 300 } })).toMatchObject({ rows: 1_000, progress: 0 });
     expect(await movedMoreThanOnce(staged)).toEqual([]);
   });
+
+  test('that does not use $2 at all works too', async () => {
+    const batch = `with batch as (select id from letters where text = upper(text) limit $1 for update),
+      moved as (update letters l set text = lower(text) from batch b where l.id = b.id returning l.id),
+      seen as (insert into witness (what) select id from moved returning 1)
+      select count(*) as rows, null as cursor from seen -- without $2`;
+    staged = await stageData({ batch });
+    expect(await staged.run1({ limits: { firstRows: 300 } })).toMatchObject({ rows: 1_000, progress: 0 });
+    expect(await movedMoreThanOnce(staged)).toEqual([]);
+  });
 });
 
 describe('a death in the middle', () => {
