@@ -39,7 +39,10 @@ export async function callWebhook(call: WebhookCall): Promise<HookOutcome> {
         ...(secret === null ? { 'webhook-id': id } : signedHeaders(id, body, secret, seconds)),
       },
     });
-    return outcomeOf(response, await bodyOf(response));
+    if (!response.ok) return refusalOf(response, await bodyOf(response));
+    await bodyOf(response).catch(() => undefined); // one that talks on, or breaks off, has answered all the same
+    call.signal.throwIfAborted();
+    return { kind: 'answered', answer: response.status === 202 ? 'later' : 'done' };
   } catch (error) {
     call.signal.throwIfAborted();
     if (error instanceof RangeError) throw error; // the secret's form
@@ -50,9 +53,8 @@ export async function callWebhook(call: WebhookCall): Promise<HookOutcome> {
   }
 }
 
-function outcomeOf(response: Response, text: string): HookOutcome {
+function refusalOf(response: Response, text: string): HookOutcome {
   const { status, statusText } = response;
-  if (response.ok) return { kind: 'answered', answer: status === 202 ? 'later' : 'done' };
   const what = `answered ${status}${statusText === '' ? '' : ` ${statusText}`}`;
   const said = text;
   if (status >= 300 && status < 400) return { kind: 'refused', what: `${what}: redirects are not followed`, said };

@@ -59,6 +59,17 @@ test('a webhook that never answers is given up after its time, and a person can 
   expect(receiver.received).toHaveLength(1);
 });
 
+test('a webhook that answers 200 and then goes on talking has answered: nobody is called twice', async () => {
+  const receiver = await openReceiver();
+  receiver.replies({ status: 200, body: 'deploying …', endless: true });
+  const shop = await openParts(parts.folder, {
+    atStop: { webhook: { url: receiver.url }, timeoutSeconds: 2, attempts: 2 },
+  });
+  const run = await shop.down();
+  expect(await run.unaided()).toMatchObject({ outcome: 'completed' });
+  expect(receiver.received).toHaveLength(1);
+});
+
 test('a webhook that nobody serves parks the run, and the message names where but not what', async () => {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -15,7 +15,13 @@ export interface Received {
 export type Reply =
   | number
   | 'hang'
-  | { readonly status: number; readonly headers?: Readonly<Record<string, string>>; readonly body?: string };
+  | {
+      readonly status: number;
+      readonly headers?: Readonly<Record<string, string>>;
+      readonly body?: string;
+      /** The body goes on for as long as the connection lives. */
+      readonly endless?: boolean;
+    };
 
 /** A real HTTP server that answers as it is told, and 200 when it is told nothing. */
 export interface Receiver {
@@ -42,8 +48,10 @@ export async function openReceiver(): Promise<Receiver> {
     });
     const reply = (turn.length > 1 ? turn.shift() : turn[0]) ?? 200;
     if (reply === 'hang') return;
-    const { status, headers = {}, body = '' } = typeof reply === 'number' ? { status: reply } : reply;
-    response.writeHead(status, { ...headers, connection: 'close' }).end(body);
+    const { status, headers = {}, body = '', endless = false } = typeof reply === 'number' ? { status: reply } : reply;
+    response.writeHead(status, { ...headers, connection: 'close' });
+    if (endless) response.write(body);
+    else response.end(body);
   }
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const close = () =>
