@@ -69,6 +69,7 @@ async function carryOut(
   let progress = await asker.ask();
   let size = limits.firstRows;
   let unmoved = 0;
+  let hasMoved = false;
   let passRows = 0;
   // An attempt that goes on at a cursor has not seen what lies behind it: that pass proves nothing by finding nothing.
   let isWhole = false;
@@ -85,10 +86,15 @@ async function carryOut(
     site.doing('moving rows');
     unmoved += batch.rows > 0 ? 1 : SKIPPING;
     const passEnded = batch.rows === 0 && batch.cursor === null;
-    if (!passEnded && unmoved < limits.stallBatches && !asker.isDue()) continue;
+    // Whether they move anything at all is worth a question before its time, once: asked each time it could cost more than they do.
+    const isSuspicious = unmoved >= limits.stallBatches && !hasMoved;
+    if (!passEnded && !isSuspicious && !asker.isDue()) continue;
     const before = progress;
     progress = await asker.ask();
-    if (progress !== before) unmoved = 0;
+    if (progress !== before) {
+      unmoved = 0;
+      hasMoved = true;
+    }
     if (progress === target) break;
     if (unmoved >= limits.stallBatches) throw stalled(order, progress, `${Math.round(unmoved)} batches moved nothing`);
     if (passEnded && isWhole && passRows === 0) throw stalled(order, progress, 'a whole pass found nothing to do');
@@ -97,7 +103,7 @@ async function carryOut(
       isWhole = false;
     }
   }
-  if (!(await askVerify(site))) {
+  if (!(await looking(site, 'verify', askVerify))) {
     throw new UnwindError(
       FailureType.DataFailed,
       `The data migration ${order.id} on "${order.database}" is at ${progress}, and its own verify query for this end says no. All batches are ` +
@@ -118,7 +124,7 @@ function createAsker(site: BatchSite, meter: Meter, share: number, metrics?: Dat
   return {
     async ask() {
       const began = performance.now();
-      const progress = await askProgress(site);
+      const progress = await looking(site, 'progress', askProgress);
       const now = performance.now();
       dueAt = now + Math.max(500, (now - began) / share);
       meter.measured(progress);
@@ -128,6 +134,27 @@ function createAsker(site: BatchSite, meter: Meter, share: number, metrics?: Dat
     },
     isDue: () => performance.now() >= dueAt,
   };
+}
+
+/** A look at the data that fails for good is written down as a batch is, with the size 0; the words are about that query. */
+async function looking<T>(site: BatchSite, query: string, look: (site: BatchSite) => Promise<T>): Promise<T> {
+  try {
+    return await look(site);
+  } catch (error) {
+    const { order, signal } = site;
+    const sqlstate = sqlstateOf(error);
+    const kind = kindOf(error);
+    if (sqlstate === null || signal.aborted || TRANSIENT.has(kind) || kind === 'canceled') throw error;
+    await recordFailure(site, 0, error);
+    throw new UnwindError(
+      FailureType.DataFailed,
+      `The query "${query}" of the data migration ${order.id} on "${order.database}" failed (SQLSTATE ${sqlstate}). All batches so far are ` +
+        `durable. The server's own words are in pgunwind.data_failure of that database (run ${order.run}). Remove the cause, then send the ` +
+        'update "retryStep"; if it is the query itself, correct it in data-migrations.yaml, build the catalog again, abort this run and ' +
+        'start again.',
+      { details: { query, sqlstate, kind } },
+    );
+  }
 }
 
 const NOTE = `-- pg-unwind data.note-progress

@@ -242,6 +242,20 @@ describe('what a query answers', () => {
     expect(await staged.database.query('select from witness')).toEqual([]);
   });
 
+  test.each([
+    ['progress', { progress: `select (text = 'x')::int / 0 from letters limit 1` }],
+    ['verify', { verify: `select text::boolean from letters limit 1` }],
+  ])('a %s that fails parks, naming the query; the server’s words are in the journal', async (query, queries) => {
+    staged = await stageData(queries);
+    const failed = await staged.run1().catch((error: unknown) => error);
+    expect(failed).toMatchObject({ type: FailureType.DataFailed });
+    expect(String(failed)).toMatch(new RegExp(`"${query}".*failed \\(SQLSTATE 22.*data_failure`));
+    expect(String(failed)).not.toContain('letter');
+    expect(await staged.database.query('select size, left(sqlstate, 2) as class from pgunwind.data_failure')).toEqual([
+      { size: 0, class: '22' },
+    ]);
+  });
+
   test('a verify that says no parks, and what was done is durable', async () => {
     staged = await stageData({ verify: 'select false' });
     await expect(staged.run1()).rejects.toMatchObject({ type: FailureType.DataFailed });
@@ -254,6 +268,16 @@ describe('what a query answers', () => {
       type: FailureType.DataStalled,
     });
     expect(await journal()).toMatchObject([{ batches: 10 }]);
+  });
+
+  test('a progress that is slow to ask is asked seldom, however small the batches are', async () => {
+    const progress = `${KEYSET.progress}, (select pg_sleep(0.5) from nextval('asked')) s`;
+    staged = await stageData({ progress }, { setup: `${LETTERS(1_000)} create sequence asked;` });
+    const began = performance.now();
+    await staged.run1({ limits: { firstRows: 2, mostRows: 2 } });
+    const [row] = await staged.database.query<{ times: number }>('select last_value::int as times from asked');
+    // At both ends, and once because nobody knows yet that the batches move anything; then for a twentieth of the time.
+    expect(row?.times).toBeLessThanOrEqual(3 + (performance.now() - began) / 10_000);
   });
 
   test('a cursor that walks on without an end stalls', async () => {
