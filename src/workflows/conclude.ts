@@ -10,7 +10,7 @@ import {
 import type { UnwindReport } from '../contract/messages.js';
 import type { Carried } from './carried.js';
 import { recordDecision } from './decisions.js';
-import { endCancelled } from './ending.js';
+import { endAborted, endCancelled } from './ending.js';
 import { notify, untilTold } from './notices.js';
 import { untilDone, wholeInstance } from './parking.js';
 import { carriedOf, now } from './progress.js';
@@ -27,8 +27,7 @@ export async function conclude(
   carryOut: () => Promise<UnwindReport | undefined>,
 ): Promise<UnwindReport> {
   try {
-    const report = await carryOut();
-    if (!report) return await goOnAfresh(run, input);
+    const report = (await carryOut()) ?? (await goOnAfresh(run, input));
     await CancellationScope.nonCancellable(async () => {
       await condition(allHandlersFinished); // what is done is done
       await untilTold(run);
@@ -51,11 +50,16 @@ function failedText({ progress }: Run, error: unknown): string {
   return `The run of ${progress.input.instance} failed: ${why} The journal holds what was done; a new start goes on there.`;
 }
 
-/** The plan's steps stay in the journal; the position, the claims and what was decided go along. */
-async function goOnAfresh(run: Run, input: unknown): Promise<never> {
+/**
+ * The plan's steps stay in the journal; the position, the claims and what was decided go along.
+ * @returns an abort came while it waited: then the run ends in this history.
+ */
+async function goOnAfresh(run: Run, input: unknown): Promise<UnwindReport> {
   const { progress } = run;
   await condition(allHandlersFinished);
   await untilTold(run);
+  await condition(allHandlersFinished); // of updates that came meanwhile
+  if (progress.aborting) return endAborted(run);
   if (!progress.plan) throw new Error('a run without a plan has nothing to go on with');
   return afresh()(input, carriedOf(progress, progress.plan));
 }

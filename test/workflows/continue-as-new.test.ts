@@ -32,7 +32,7 @@ test('a long run goes on in a new history with its position, its claims and its 
   const instance = new FakeInstance(
     [
       { release: 'v7.0.0', steps: { frontend: ids('x', 9), codeintel: ids('y', 4) } },
-      { release: 'v6.0.0', steps: { frontend: ids('m', 12), codeintel: ids('c', 3) } },
+      { release: 'v6.0.0', steps: { frontend: ids('m', 7), codeintel: ids('c', 3) } },
       { release: 'v5.0.0', steps: { frontend: ids('n', 4), codeintel: ids('d', 2) } },
     ],
     { destructiveSteps: 2 },
@@ -185,6 +185,30 @@ test('an abort that comes when the history is long enough ends the run, in that 
   const result = await report;
   expect(result).toMatchObject({ outcome: 'aborted', decisions: [{ kind: 'abort', by: 'ann' }] });
   expect(result.stepsDone).toBe(instance.done.size);
+  expect(instance.ended).toBe('aborted');
+});
+
+test('an abort is not forgotten where the run only waits for a notice before it goes on in a new history', async () => {
+  const telling = new Gate();
+  const instance = new FakeInstance([{ release: 'v5.0.0', steps: { frontend: ids('m', 60) } }], {
+    hooks: { notify: 'webhook' },
+  })
+    .next('applyMigration frontend 1 ', fails('StepFailed'))
+    .next('notify 1 parked', telling.twist);
+  const { handle, inState, update, report } = await harness.start(instance);
+  await inState('needsOperator');
+  await update('retryStep');
+  const waitsForIt = async () =>
+    (await handle.fetchHistory()).events?.some(({ timerStartedEventAttributes: timer }) => timer) === true;
+  await until(waitsForIt, { describe: 'nothing but the notice to be waited for', within: 30_000 });
+  expect((await update('abort', { by: 'ann' })).decisions).toMatchObject([{ kind: 'retryStep' }, { kind: 'abort' }]);
+  telling.open();
+  const result = await report;
+  expect(result).toMatchObject({
+    outcome: 'aborted',
+    decisions: [{ kind: 'retryStep' }, { kind: 'abort', by: 'ann' }],
+  });
+  expect(result.stepsDone).toBeLessThan(60);
   expect(instance.ended).toBe('aborted');
 });
 
