@@ -9,7 +9,7 @@ import {
 } from '../contract/messages.js';
 import { WorkflowType } from '../contract/ids.js';
 import { decide, recordDecision } from './decisions.js';
-import { isHalted } from './progress.js';
+import { isHalted, sum } from './progress.js';
 import { createProxies } from './proxies.js';
 import { refuseAbort, refuseSetOptions, refuseTurnBack } from './refusals.js';
 import type { Run } from './run.js';
@@ -90,7 +90,11 @@ function stop({ progress, interruptible }: Run): void {
 
 /** No leg is under way: an end at the boundary is one now. */
 function standsAtBoundary({ progress }: Run): boolean {
-  return progress.leg === null || isHalted(progress) || progress.phase === 'waiting';
+  const { leg, legs, verified, phase } = progress;
+  // A run that goes on from the journal may stand within a leg before it has taken it up.
+  if (legs.some(({ closed, done, dataDone = {} }) => !closed && sum(done) + sum(dataDone) > 0)) return false;
+  const isBetween = leg !== null && leg < verified && verified < legs.length;
+  return leg === null || isBetween || isHalted(progress) || phase === 'waiting';
 }
 
 /**

@@ -51,6 +51,31 @@ test('an abort at the boundary may be made sooner; where no leg is under way it 
   expect((await second.report).outcome).toBe('aborted');
 });
 
+test('an abort at the boundary of a run that was paused between two releases ends it there, and no further leg begins', async () => {
+  const verifying = new Gate();
+  const instance = twoLegs().next('verifyRelease 0', verifying.twist);
+  const { inState, update, report } = await harness.start(instance);
+  await verifying.reached;
+  await update('pause');
+  verifying.open();
+  await until(() => instance.tokens.size === 0, { describe: 'the claims to be given back behind the boundary' });
+  expect((await inState('paused')).leg).toBe(1);
+  await update('abort', { at: 'boundary', by: 'ann' });
+  expect(await report).toMatchObject({ outcome: 'aborted', standsAt: 'v6.0.0', stepsDone: 2 });
+  expect(instance.count('applyMigration')).toBe(2);
+});
+
+test('an abort at the boundary of a run that goes on within a leg lets that leg end', async () => {
+  const gate = new Gate();
+  const instance = twoLegs().next('claim', gate.twist);
+  instance.done.add('frontend 1');
+  const { update, report } = await harness.start(instance);
+  await gate.reached;
+  await update('abort', { at: 'boundary' });
+  gate.open();
+  expect(await report).toMatchObject({ outcome: 'aborted', standsAt: 'v6.0.0', stepsDone: 2 });
+});
+
 test('turnBack lets the running script end, then the same id goes the other way, to where the run began', async () => {
   const gate = new Gate();
   const instance = twoLegs().next('applyMigration frontend 1', gate.twist);
