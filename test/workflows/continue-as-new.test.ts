@@ -32,7 +32,7 @@ test('a long run goes on in a new history with its position, its claims and its 
   const instance = new FakeInstance(
     [
       { release: 'v7.0.0', steps: { frontend: ids('x', 9), codeintel: ids('y', 4) } },
-      { release: 'v6.0.0', steps: { frontend: ids('m', 7), codeintel: ids('c', 3) } },
+      { release: 'v6.0.0', steps: { frontend: ids('m', 12), codeintel: ids('c', 3) } },
       { release: 'v5.0.0', steps: { frontend: ids('n', 4), codeintel: ids('d', 2) } },
     ],
     { destructiveSteps: 2 },
