@@ -10,6 +10,7 @@ import { acceptedData, dataSteps } from '../journal/data.js';
 import { readFirstVersion } from '../journal/ledgers/release-marker.js';
 import { closedLegs } from '../journal/runs.js';
 import { expectedProgress } from '../plan/data-expected.js';
+import { leavesWindow } from '../plan/standing-window.js';
 import { askValue } from '../postgres/ask-value.js';
 import type { InstanceDatabase } from '../step/database.js';
 import { reasonOf, type DataNotAtEnd } from '../step/reasons.js';
@@ -23,7 +24,7 @@ const ALL_MS = 180_000;
 
 /**
  * Is every data migration where it must be at the release of this leg? Those that the leg has moved are asked of their data once
- * more, when nobody may have made new rows; of the others the product's own record is read, where it keeps one.
+ * more, when nobody may have made new rows, and so are those that cannot be asked behind it; of the others the product's own record is read, where it keeps one.
  */
 export async function dataAtRelease(
   { instances, plans, log }: Pick<ActivityDeps, 'instances' | 'plans' | 'log'>,
@@ -42,9 +43,9 @@ export async function findNotAtEnd(
   { instance, run, plan, leg }: { instance: string; run: string; plan: Plan; leg: number },
   database: InstanceDatabase,
 ): Promise<readonly DataNotAtEnd[]> {
-  const moved = movedIn(plan, leg, database);
-  const asked = new Set(moved.map(({ id }) => id));
   const catalog = await catalogOf(instances.open(instance));
+  const moved = movedUntil(plan, leg, database, catalog);
+  const asked = new Set(moved.map(({ step }) => step.id));
   const others = (catalog?.dataMigrations ?? []).filter(
     ({ id, database: of }) => of === database.name && !asked.has(id),
   );
@@ -53,9 +54,9 @@ export async function findNotAtEnd(
   if (await isPassed(database, run, leg)) return [];
   const found: DataNotAtEnd[] = [];
   const until = performance.now() + ALL_MS;
-  for (const step of moved) {
+  for (const { step, leg: movedAt } of moved) {
     const expected = step.act === 'forward' ? 1 : 0;
-    const { queries } = await plans.data(database, plan.id, leg, step.id);
+    const { queries } = await plans.data(database, plan.id, movedAt, step.id);
     if (queries === null) continue;
     const progress = await ask(database, queries.progress, step, Math.min(QUERY_MS, until - performance.now()));
     if (progress === null) {
@@ -102,9 +103,25 @@ function isPassed({ sessions }: InstanceDatabase, run: string, leg: number): Pro
   });
 }
 
-function movedIn(plan: Plan, leg: number, { name }: InstanceDatabase): readonly PlannedDataStep[] {
-  const runs = ({ act }: PlannedDataStep) => act === 'forward' || act === 'reverse';
-  return (plan.legs[leg]?.data ?? []).filter((step) => step.database === name && runs(step));
+/**
+ * What this leg has moved; and what an earlier one has taken back, where the way leaves its window behind this leg: at a stop between
+ * the two an application that reads both forms may have written the newer one again, and nobody could ask any more.
+ */
+function movedUntil(
+  plan: Plan,
+  at: number,
+  { name }: InstanceDatabase,
+  catalog: Catalog | null,
+): readonly { readonly step: PlannedDataStep; readonly leg: number }[] {
+  const isAsked = (step: PlannedDataStep, leg: number) =>
+    leg === at
+      ? step.act === 'forward' || step.act === 'reverse'
+      : step.act === 'reverse' && catalog !== null && leavesWindow(catalog, plan, at, step);
+  return plan.legs
+    .slice(0, at + 1)
+    .flatMap(({ data = [] }, leg) =>
+      data.filter((step) => step.database === name && isAsked(step, leg)).map((step) => ({ step, leg })),
+    );
 }
 
 async function ask({ sessions }: InstanceDatabase, text: string, { direction }: PlannedDataStep, ms: number) {

@@ -1,6 +1,6 @@
 import { findRelease, migrationIds } from '../catalog/releases.js';
 import type { Catalog } from '../contract/catalog.js';
-import type { PlannedDataStep } from '../contract/plan.js';
+import type { Plan, PlannedDataStep } from '../contract/plan.js';
 import { isSame, isWithin, type IdSets } from './known-releases.js';
 
 /**
@@ -23,4 +23,25 @@ export function windowHolds(
   if (deprecated === null) return true;
   const end = setsOf(deprecated);
   return !isWithin(end, applied) || isSame(end, applied);
+}
+
+/** Is the release of this leg the last on the way whose schema lies in the window? What the catalog does not know lies in none. */
+export function leavesWindow(
+  catalog: Catalog,
+  { legs, databases }: Plan,
+  leg: number,
+  window: Pick<PlannedDataStep, 'introduced' | 'deprecated'>,
+): boolean {
+  const holdsAt = (at: number): boolean => {
+    const label = legs[at]?.release;
+    if (label === undefined) return false;
+    try {
+      const { release } = findRelease(catalog, label);
+      const sets = new Map(databases.map((database) => [database, new Set(migrationIds(catalog, release, database))]));
+      return windowHolds(catalog, sets, window);
+    } catch {
+      return false;
+    }
+  };
+  return holdsAt(leg) && !holdsAt(leg + 1);
 }

@@ -103,7 +103,7 @@ async function reachBoundary(
  * data that was moved there is asked once more: behind the wait for writers, and while the schema stands that its queries fit.
  */
 async function isDataAtRest(run: Run, plan: PlanSummary, index: number, read: LegRef): Promise<boolean> {
-  const hasMoved = sum(run.progress.legs[index - 1]?.data ?? {}) > 0;
+  const hasMoved = run.progress.legs.slice(0, index).some(({ data }) => sum(data ?? {}) > 0);
   const hasBegun = read.closed || sum(doneIn(read)) > 0;
   return !hasMoved || hasBegun || verifyRelease(run, plan, index - 1);
 }

@@ -62,10 +62,12 @@ const RELEASES: Readonly<Record<string, Files>> = {
 };
 
 /** The catalog of the product, in a folder of its own. */
-export async function buildLetters(): Promise<{ readonly folder: string; remove(): Promise<void> }> {
+export async function buildLetters(
+  releases: Readonly<Record<string, Files>> = RELEASES,
+): Promise<{ readonly folder: string; remove(): Promise<void> }> {
   const folder = await mkdtemp(path.join(tmpdir(), 'pg-unwind-data-'));
   const source = path.join(folder, 'sources');
-  for (const [label, files] of Object.entries(RELEASES)) write(path.join(source, label), files);
+  for (const [label, files] of Object.entries(releases)) write(path.join(source, label), files);
   // v2.0.0 cannot name a label that comes later; each release's own file is checked against all.
   await writeCatalog(path.join(folder, 'shop'), await buildCatalog({ product: 'shop', format: 'sourcegraph', source }));
   return { folder, remove: () => rm(folder, { recursive: true }) };
