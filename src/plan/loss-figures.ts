@@ -53,7 +53,7 @@ export function byWeight(losses: readonly Loss[]): ObjectLoss[] {
       all.find(({ kind }) => kind === 'table' || kind === 'column') ??
       all.find(({ fate }) => fate === 'goes') ??
       all[0];
-    return { ...(worst as Loss), moreSteps: all.length - 1 };
+    return { ...(worst as Loss), moreSteps: new Set(all.map(({ migration }) => migration)).size - 1 };
   });
   const weight = ({ bytes, values, rows }: Loss) => bytes?.value ?? values?.value ?? rows?.value ?? -1;
   return once.toSorted((a, b) => Number(a.fate === 'changes') - Number(b.fate === 'changes') || weight(b) - weight(a));

@@ -95,6 +95,44 @@ describe('what a plan loses', () => {
     expect(report.totals).toMatchObject({ tables: 1, rows: exact(1_000) });
   });
 
+  test('rows that refer to deleted ones go with them where the foreign key says so, however far that leads', async () => {
+    const report = await losses(
+      `create table users (id int primary key);
+       create table orders (id int primary key, buyer int references users on delete cascade);
+       create table lines (id int primary key, part_of int references orders on delete cascade);
+       create table notes (id int primary key, about int references users on delete set null);
+       insert into users select n from generate_series(1, 3) n;
+       insert into orders select n, 1 from generate_series(1, 40) n;
+       insert into lines select n, 1 from generate_series(1, 500) n;
+       insert into notes select n, 1 from generate_series(1, 7) n;`,
+      ['delete from users where id = 1'],
+    );
+    expect(report.losses.map(short)).toEqual([
+      { what: 'goes rows public.users', found: 'there', rows: 3 },
+      { what: 'goes rows public.lines', found: 'there', rows: 500, through: 'users' },
+      { what: 'goes rows public.orders', found: 'there', rows: 40, through: 'users' },
+    ]);
+    expect(report.totals).toMatchObject({ tables: 3, rows: exact(543) });
+  });
+
+  test('tables that inherit from one lose with it: emptied rows, and columns that they have from it', async () => {
+    const report = await losses(
+      `create table events (id int, note text);
+       create table events_2024 (extra int) inherits (events);
+       create table events_2025 (note text) inherits (events);
+       insert into events_2024 select n, 'a note', n from generate_series(1, 1000) n;
+       insert into events_2025 select n, 'a note' from generate_series(1, 20) n;`,
+      ['alter table events drop column note', 'truncate events'],
+    );
+    expect(report.losses.map(short)).toEqual([
+      { what: 'goes column public.events.note', found: 'there', rows: 0, values: 0 },
+      { what: 'goes column public.events_2024.note', found: 'there', rows: 1_000, values: 1_000, through: 'events.note' },
+      { what: 'goes rows public.events', found: 'there', rows: 0 },
+      { what: 'goes rows public.events_2024', found: 'there', rows: 1_000, through: 'events' },
+      { what: 'goes rows public.events_2025', found: 'there', rows: 20, through: 'events' },
+    ]);
+  });
+
   test('CASCADE is resolved to what really goes: tables, columns and sequences with content, views and constraints without', async () => {
     const report = await losses(
       `create schema old;

@@ -27,9 +27,22 @@ named as (
   select w.n, w.kind, w.cascade, 'pg_extension'::regclass, e.oid, 0
     from wanted w join pg_extension e on e.extname = w.parts[1] where w.kind = 'extension'
 ),
+-- A column goes from the tables that have it by inheritance alone, too: pg_depend does not say so. A partition's is its parent's.
+inherited(n, cascade, id, sub, root) as (
+  select n, cascade, id, sub, true from named where kind = 'column'
+  union
+  select p.n, p.cascade, i.inhrelid, a.attnum::integer, false
+    from inherited p
+    join pg_attribute o on o.attrelid = p.id and o.attnum = p.sub
+    join pg_inherits i on i.inhparent = p.id
+    join pg_class c on c.oid = i.inhrelid and not c.relispartition
+    join pg_attribute a on a.attrelid = i.inhrelid and a.attname = o.attname and a.attinhcount = 1 and not a.attislocal
+),
 -- What DROP takes along: parts of it always, the rest where the script says CASCADE.
 going(n, cascade, class, id, sub, root) as (
-  select n, cascade, class, id, sub, true from named where kind not in ('rows', 'rewrite')
+  select n, cascade, class, id, sub, true from named where kind not in ('rows', 'rewrite', 'column')
+  union
+  select n, cascade, 'pg_class'::regclass, id, sub, root from inherited
   union
   select g.n, g.cascade, coalesce(v.class, d.classid), coalesce(v.id, d.objid), case when v.id is null then d.objsubid else 0 end, false
     from going g
@@ -39,14 +52,20 @@ going(n, cascade, class, id, sub, root) as (
     left join lateral (select 'pg_class'::regclass::oid as class, w.ev_class as id from pg_rewrite w
                         where d.classid = 'pg_rewrite'::regclass and w.oid = d.objid) v on true
 ),
--- What TRUNCATE … CASCADE empties: whatever refers to it.
+-- What TRUNCATE … CASCADE empties: whatever refers to it. What DELETE may take along: rows whose foreign key says so. Of either: tables
+-- that inherit.
 emptied(n, id, root) as (
   select n, id, true from named where kind = 'rows'
   union
-  select e.n, f.conrelid, false
+  select e.n, t.id, false
     from emptied e
-    join named w on w.n = e.n and w.cascade
-    join pg_constraint f on f.contype = 'f' and f.confrelid = e.id and f.conparentid = 0
+    join named w on w.n = e.n
+    join lateral (
+      select f.conrelid from pg_constraint f
+       where f.contype = 'f' and f.confrelid = e.id and f.conparentid = 0 and (w.cascade or f.confdeltype = 'c')
+      union all
+      select i.inhrelid from pg_inherits i join pg_class c on c.oid = i.inhrelid and not c.relispartition where i.inhparent = e.id
+    ) t(id) on true
 ),
 objects as (
   select n, class, id, sub, bool_or(root) as root, null::text as how from going group by n, class, id, sub
