@@ -75,7 +75,7 @@ async function reachBoundary(
 ): Promise<boolean | 'behind'> {
   const { progress } = run;
   const read = await readWhenAlone(run, plan, index);
-  if (!read || (hasStood && !(await isDataAtRest(run, plan, index, read)))) return false;
+  if (!read || ((hasStood || read.hasWaited) && !(await isDataAtRest(run, plan, index, read)))) return false;
   leg.done = doneIn(read); // the journal knows better than we do: after a reset the history is behind it
   leg.closed = read.closed;
   if (read.restorePoints) progress.restorePoints = read.restorePoints;
@@ -99,8 +99,8 @@ async function reachBoundary(
 }
 
 /**
- * While the run stood at a release, at a stop or paused, the application of that release was there to write, in the form that has just been taken back. So the
- * data that was moved there is asked once more: behind the wait for writers, and while the schema stands that its queries fit.
+ * While the run stood at a release, at a stop, paused or until writers had gone, an application was there to write, in the form that
+ * has been taken back. So that data is asked once more: behind the wait for writers, and while the schema stands that its queries fit.
  */
 async function isDataAtRest(run: Run, plan: PlanSummary, index: number, read: LegRef): Promise<boolean> {
   const hasMoved = run.progress.legs.slice(0, index).some(({ data }) => sum(data ?? {}) > 0);

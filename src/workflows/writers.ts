@@ -1,10 +1,14 @@
 import type { LegRef, PlanSummary, ReadLegInput } from '../contract/activities.js';
 import { describeWriter } from '../contract/writers.js';
-import { during } from './failures.js';
+import { FailureType } from '../contract/errors.js';
+import { during, Stuck } from './failures.js';
 import { unlessPaused, untilResumed } from './holding.js';
 import { untilDone, wholeInstance } from './parking.js';
 import { ownDatabases, warn } from './progress.js';
 import { isStopping, type Run, unlessAborted } from './run.js';
+
+/** `hasWaited`: sessions of others were there, and could write until they were gone. */
+export type ReadAlone = LegRef & { readonly hasWaited: boolean };
 
 /**
  * Where a leg stands; by the instance's policy not before the sessions of others are gone. Undefined: the run stops.
@@ -15,22 +19,27 @@ export async function readWhenAlone(
   plan: PlanSummary,
   leg: number,
   how: Pick<ReadLegInput, 'besideWriters'> = {},
-): Promise<LegRef | undefined> {
+): Promise<ReadAlone | undefined> {
   const { progress } = run;
+  let hasWaited = false;
   const input = { instance: progress.input.instance, run: progress.run, plan: plan.plan, leg };
   for (;;) {
     const read = await untilDone(run, wholeInstance(run), () =>
       during('plan', () =>
         unlessAborted(run, () => run.proxies.readLeg({ ...input, ...ownDatabases(progress), ...how })),
-      ),
+      ).catch((error: unknown) => {
+        hasWaited ||= error instanceof Stuck && error.failure === FailureType.ActiveWriters;
+        throw error;
+      }),
     );
     if (read?.writers?.policy !== 'wait') {
       for (const writer of read?.writers?.found ?? []) {
         const text = `${describeWriter(writer)} is connected: stop the services of the product, or exempt it ("options.writers")`;
         warn(progress, `${writer.database} writers ${writer.role} ${writer.application}`, text);
       }
-      return read;
+      return read && { ...read, hasWaited };
     }
+    hasWaited = true;
     if (isStopping(run) || !(await untilGone(run, plan, read))) return undefined;
   }
 }

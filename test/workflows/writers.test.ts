@@ -110,3 +110,22 @@ test('a refusal parks the instance, and retryStep looks again', async () => {
   await update('retryStep');
   expect((await report).outcome).toBe('completed');
 });
+
+test.each([
+  ['waited for', beside('wait')],
+  ['refused', fails('ActiveWriters', '"shop" is connected')],
+] as const)('data that was taken back is asked once more when writers that were %s have gone', async (_, found) => {
+  const instance = new FakeInstance([
+    { release: 'v6.0.0', steps: { frontend: ['m2'] }, data: { frontend: ['7'] } },
+    { release: 'v5.0.0', steps: { frontend: ['m1'] } },
+  ]).next('readLeg 1', found);
+  const { report, update, inState } = await harness.start(instance);
+  if (_ === 'refused') {
+    await inState('needsOperator');
+    await update('retryStep');
+  }
+  expect((await report).outcome).toBe('completed');
+  expect(instance.count('verifyRelease 0')).toBe(2);
+  const again = instance.calls.lastIndexOf('verifyRelease 0');
+  expect(instance.calls.findIndex((call) => call.startsWith('applyMigration frontend 2'))).toBeGreaterThan(again);
+});
