@@ -33,6 +33,16 @@ const HOLDS_DATA: ReadonlySet<Kind> = new Set(['table', 'column', 'rows', 'rewri
  * DOMAIN or EXTENSION that no column uses it. A materialized view is computed: a refresh brings its rows back.
  */
 const HOLDS_DATA_BY_CASCADE: ReadonlySet<Kind> = new Set(['schema', 'type', 'extension']);
+/** The same of objects that have no kind of their own here: columns of a collation, tables of an access method. */
+const HOLDS_UNNAMED_BY_CASCADE: ReadonlySet<string> = new Set(['OBJECT_COLLATION', 'OBJECT_ACCESS_METHOD']);
+
+/** An extension may have tables of its own (pg_cron, pg_partman, PostGIS), and those go by any DROP. Known to have none: */
+const WITHOUT_TABLES: ReadonlySet<string> = new Set(
+  `adminpack amcheck autoinc bloom btree_gin btree_gist citext cube dblink dict_int dict_xsyn earthdistance file_fdw fuzzystrmatch
+   hstore insert_username intagg intarray isn lo ltree moddatetime pageinspect pg_buffercache pg_freespacemap pg_prewarm
+   pg_stat_statements pg_surgery pg_trgm pg_visibility pg_walinspect pgcrypto pgrowlocks pgstattuple plpgsql postgres_fdw refint seg
+   sslinfo tablefunc tcn tsm_system_rows tsm_system_time unaccent uuid-ossp vector xml2`.split(/\s+/),
+);
 
 export function found(kind: Kind, object: string, cascade = false): Found {
   const data = HOLDS_DATA.has(kind) || (cascade && HOLDS_DATA_BY_CASCADE.has(kind));
@@ -76,7 +86,9 @@ function ofStatement(node: Node): Found[] {
   if ('DropStmt' in node) {
     const { removeType = '', objects, behavior } = node.DropStmt;
     const kind = DROPPED[removeType] ?? 'other';
-    return (objects ?? []).map((object) => found(kind, nameOfDropped(object), behavior === 'DROP_CASCADE'));
+    const cascade = behavior === 'DROP_CASCADE';
+    if (cascade && HOLDS_UNNAMED_BY_CASCADE.has(removeType)) return [{ kind, object: '?', loss: 'data', cascade }];
+    return (objects ?? []).map((object) => dropped(kind, nameOfDropped(object), cascade));
   }
   if ('DropOwnedStmt' in node) {
     return [{ kind: 'other', object: '?', loss: 'data', cascade: node.DropOwnedStmt.behavior === 'DROP_CASCADE' }];
@@ -93,6 +105,11 @@ function ofStatement(node: Node): Found[] {
     );
   }
   return ofRows(node);
+}
+
+function dropped(kind: Kind, object: string, cascade: boolean): Found {
+  const entry = found(kind, object, cascade);
+  return kind === 'extension' && !WITHOUT_TABLES.has(object) ? { ...entry, loss: 'data' } : entry;
 }
 
 function nameOfDropped(object: Node): string {

@@ -2,7 +2,7 @@ import type { Node } from 'libpg-query';
 
 import type { Destruction, ScriptNote } from '../contract/script.js';
 import { callsIn, isAdvisory, isBuiltin, isSessionSetting } from './script-calls.js';
-import { destructionsInWords, destructionsOf, temporariesOf } from './script-destroys.js';
+import { destructionsInWords, destructionsOf, found, temporariesOf } from './script-destroys.js';
 import { tryParse, words, type Statement } from './script-parse.js';
 import { readBlock, type Body, type Routine } from './script-plpgsql.js';
 import { refusalOf } from './script-refusals.js';
@@ -60,8 +60,8 @@ export function effectsOf(statement: Statement, surroundings: Surroundings): Eff
 function add(effects: Effects, statement: Statement, way: Way): void {
   const { node } = statement;
   const certain = way.certainty === 'certain';
-  for (const found of destructionsOf(node, way.temporary)) {
-    effects.destroys.push({ ...found, certainty: way.certainty });
+  for (const each of destructionsOf(node, way.temporary)) {
+    effects.destroys.push({ ...each, certainty: way.certainty });
   }
   const refusal = refusalOf(node);
   if (refusal !== null) effects.refusals.push(refusal);
@@ -80,6 +80,7 @@ function add(effects: Effects, statement: Statement, way: Way): void {
   if ('CallStmt' in node) addCall(effects, words(node.CallStmt.funccall?.funcname).at(-1) ?? '?', way);
   for (const call of callsIn(node)) {
     if (isAdvisory(call)) effects.notes.add('mentionsLock');
+    if (call.name === 'lo_unlink') effects.destroys.push({ ...LARGE_OBJECTS, certainty: way.certainty });
     if (isSessionSetting(call)) effects.notes.add('sessionSettings');
     if (isBuiltin(call)) continue;
     if ('SelectStmt' in node || !certain) effects.countAfresh = true;
@@ -105,12 +106,15 @@ function enter(effects: Effects, name: string, what: string, way: Way): boolean 
   return true;
 }
 
-/** A procedure may end transactions, and what it does to the catalogs is not known before it runs. */
+/** Everyone may count these; the objects themselves only a superuser. */
+const LARGE_OBJECTS = found('rows', 'pg_catalog.pg_largeobject_metadata');
+
+/** A procedure may end transactions, and what it does to the catalogs and to rows is not known before it runs. */
 function addCall(effects: Effects, name: string, way: Way): void {
   effects.countAfresh = true;
-  if (!enter(effects, name, `procedure ${name}`, way) && way.mayEnd) {
-    effects.opaque ??= `procedure ${name} is not created by this script and may end transactions`;
-  }
+  if (enter(effects, name, `procedure ${name}`, way)) return;
+  effects.destroys.push({ kind: 'other', object: '?', loss: 'data', cascade: false, certainty: 'unknown' });
+  if (way.mayEnd) effects.opaque ??= `procedure ${name} is not created by this script and may end transactions`;
 }
 
 function addBody(effects: Effects, body: Body, what: string, way: Way): void {
@@ -128,13 +132,13 @@ function addDynamic(effects: Effects, text: string, surroundings: Surroundings):
   const whole = /[%$]/.test(text) ? null : tryParse(text);
   if (whole !== null) {
     for (const { node } of whole) {
-      for (const found of destructionsOf(node, surroundings.temporary)) {
-        effects.destroys.push({ ...found, certainty: 'possible' });
+      for (const each of destructionsOf(node, surroundings.temporary)) {
+        effects.destroys.push({ ...each, certainty: 'possible' });
       }
     }
     return;
   }
-  for (const found of destructionsInWords(text)) effects.destroys.push({ ...found, certainty: 'unknown' });
+  for (const each of destructionsInWords(text)) effects.destroys.push({ ...each, certainty: 'unknown' });
 }
 
 const NOTES: Readonly<Record<NoteCode, string>> = {

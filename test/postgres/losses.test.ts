@@ -126,10 +126,32 @@ describe('what a plan loses', () => {
     );
     expect(report.losses.map(short)).toEqual([
       { what: 'goes column public.events.note', found: 'there', rows: 0, values: 0 },
-      { what: 'goes column public.events_2024.note', found: 'there', rows: 1_000, values: 1_000, through: 'events.note' },
+      {
+        what: 'goes column public.events_2024.note',
+        found: 'there',
+        rows: 1_000,
+        values: 1_000,
+        through: 'events.note',
+      },
       { what: 'goes rows public.events', found: 'there', rows: 0 },
       { what: 'goes rows public.events_2024', found: 'there', rows: 1_000, through: 'events' },
       { what: 'goes rows public.events_2025', found: 'there', rows: 20, through: 'events' },
+    ]);
+  });
+
+  test('tables of an extension go with it, and large objects are counted', async () => {
+    const report = await losses('select 1', ['select 1']);
+    expect(report.losses).toEqual([]);
+    await withClient(database.superuserUrl, (client) =>
+      client.query(
+        `create extension hstore; create table jobs_of_it (id int); insert into jobs_of_it values (1), (2);
+         alter extension hstore add table jobs_of_it; grant select on jobs_of_it to public; select lo_create(0), lo_create(0);`,
+      ),
+    );
+    const found = await again(['select lo_unlink(oid) from pg_largeobject_metadata', 'drop extension hstore cascade']);
+    expect(found.losses.map(short)).toEqual([
+      { what: 'goes rows pg_catalog.pg_largeobject_metadata', found: 'there', rows: 2 },
+      { what: 'goes table public.jobs_of_it', found: 'there', rows: 2, through: 'hstore' },
     ]);
   });
 

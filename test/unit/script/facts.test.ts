@@ -39,7 +39,15 @@ describe('what a script destroys', () => {
     ['DROP VIEW v; DROP INDEX i', ['view v structure certain', 'index i structure certain']],
     ['DROP FUNCTION s.f(int)', ['function s.f structure certain']],
     ['DROP POLICY p ON s.t; DROP TRIGGER g ON t', ['policy s.t.p structure certain', 'trigger t.g structure certain']],
-    ['DROP EXTENSION e', ['extension e structure certain']],
+    [
+      'DROP EXTENSION "uuid-ossp"; DROP EXTENSION pg_trgm CASCADE',
+      ['extension uuid-ossp structure certain', 'extension pg_trgm data certain cascade'],
+    ],
+    ['DROP EXTENSION pg_cron', ['extension pg_cron data certain']],
+    ['DROP COLLATION c', ['other c structure certain']],
+    ['DROP COLLATION c CASCADE', ['other ? data certain cascade']],
+    ['SELECT lo_unlink(picture) FROM t', ['rows pg_catalog.pg_largeobject_metadata data certain']],
+    ['CALL of_the_product()', ['other ? data unknown']],
   ])('%s', async (text, expected) => {
     expect(await destroyed(text)).toEqual(expected);
   });
