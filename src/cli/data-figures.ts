@@ -5,6 +5,7 @@ import {
   decodeOptionalFailureToOptionalError,
 } from '@temporalio/common/lib/internal-non-workflow/index.js';
 import type { DataBeat } from '../contract/data-activities.js';
+import { stepActivityId } from '../contract/ids.js';
 import type { DataProgress, HookProgress, StatusReport } from '../contract/messages.js';
 import type { Runs } from './runs.js';
 
@@ -33,9 +34,16 @@ export interface ShownData extends DataProgress {
 export type ShownStatus = Omit<StatusReport, 'data' | 'hook'> & {
   readonly data: readonly ShownData[];
   readonly hook?: HookProgress & { readonly failed?: string };
+  /** By database: what its step waits for, or what the attempt before has met. Left out where nothing holds any up. */
+  readonly held?: Readonly<Record<string, string>>;
 };
 
 export function withFigures(status: StatusReport, figures: FiguresByActivity): ShownStatus {
+  const held = heldIn(status, figures);
+  return { ...withFiguresOfWork(status, figures), ...(Object.keys(held).length === 0 ? {} : { held }) };
+}
+
+function withFiguresOfWork(status: StatusReport, figures: FiguresByActivity): ShownStatus {
   const data = status.data.map((each) => ({
     ...each,
     figures: each.running ? joined(each.figures ?? null, figures.get(each.activityId) ?? null) : null,
@@ -44,6 +52,25 @@ export function withFigures(status: StatusReport, figures: FiguresByActivity): S
   if (hook === undefined) return { ...rest, data };
   const failed = hook.state === 'calling' ? figures.get(hook.activityId)?.failed : undefined;
   return { ...rest, data, hook: failed === undefined ? hook : { ...hook, failed } };
+}
+
+function heldIn({ databases, parked, direction }: StatusReport, figures: FiguresByActivity): Record<string, string> {
+  const reasons = Object.entries(databases).map(([name, { current }]) => {
+    const isAtWork = current !== null && !parked.some(({ database }) => database === name);
+    const reason = isAtWork ? reasonOf(figures.get(stepActivityId(name, current.seq, direction))) : '';
+    return [name, reason.replace(/\p{Cc}+/gu, ' ')] as const;
+  });
+  return Object.fromEntries(reasons.filter(([, reason]) => reason !== ''));
+}
+
+/** What a step says while it simply runs: nothing that it waits for. */
+const RUNNING: ReadonlySet<string> = new Set(['', 'running', 'reading the journal', ABOUT_TO_BEGIN]);
+
+/** Between two attempts what the last one met says more than that the next one is waited for: it names who is in the way. */
+export function reasonOf(told: { readonly doing: string; readonly failed?: string } | undefined): string {
+  if (told === undefined || RUNNING.has(told.doing)) return '';
+  if (told.failed === undefined) return told.doing;
+  return `${told.doing.replace(/ waits for its turn.*$/, ' soon')}: ${told.failed}`;
 }
 
 /** Of calls of the product's own the run knows the figures, and the call under way at most what it is doing, in its own words. */
@@ -90,12 +117,15 @@ function isFigures(beat: unknown): beat is DataFigures {
 
 const ASK_EVERY_MS = 1_000;
 
-/** Asks Temporal for the figures at most once a second, and only while a data migration runs or a hook is called. */
+/** Asks Temporal for the figures at most once a second, and only while a step or a data migration runs or a hook is called. */
 export function createFigures(runs: Pick<Runs, 'figures'>, instance: string, now: () => number = Date.now) {
   let known: FiguresByActivity = new Map();
   let asked = -Infinity;
   return async (status: StatusReport, signal?: AbortSignal): Promise<ShownStatus> => {
-    const isTold = status.data.some(({ running }) => running) || status.hook?.state === 'calling';
+    const isTold =
+      status.data.some(({ running }) => running) ||
+      status.hook?.state === 'calling' ||
+      Object.values(status.databases).some(({ current }) => current !== null);
     if (isTold && now() - asked >= ASK_EVERY_MS) {
       asked = now();
       known = await runs.figures(instance, signal);

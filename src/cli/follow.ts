@@ -7,6 +7,7 @@ import { dataMoving } from './data-lines.js';
 import {
   closingLine,
   commandOperands,
+  heldText,
   progressBlock,
   progressLine,
   reportNotes,
@@ -19,8 +20,10 @@ import { printJson, type Terminal } from './terminal.js';
 const POLL_MS = 300;
 /** Plain progress between two changes of state or leg. */
 const LINE_EVERY_MS = 2_000;
-/** Data can move for hours within one step. */
+/** Data can move for hours within one step, and a forgotten session can hold one up as long. */
 const DATA_LINE_EVERY_MS = 10_000;
+/** An attempt and the pause behind it have words of their own, again and again. */
+const HELD_LINE_EVERY_MS = 60_000;
 /** A worker that starts takes a second or two; only a longer silence is worth a word. */
 const SILENCE_MS = 5_000;
 
@@ -144,11 +147,13 @@ function liveView(terminal: Terminal): View {
 
 /**
  * A line at each change of state or leg and when other data begins to move; in between every two seconds while steps are being
- * done, and every ten while data moves.
+ * done, every ten while data moves, and after ten where something new holds a step up.
  */
 export function plainView(terminal: Terminal, now: () => number = Date.now): View {
   let before: ShownStatus | null = null;
   let printedAt = 0;
+  let heldSaid = '';
+  let heldAt = -Infinity;
   return {
     show(status) {
       const silentFor = now() - printedAt;
@@ -156,8 +161,14 @@ export function plainView(terminal: Terminal, now: () => number = Date.now): Vie
       const turned = before === null || before.state !== status.state || before.leg !== status.leg;
       const begun = moving !== '' && before !== null && moving !== dataMoving(before);
       const stepped = before !== null && before.stepsDone !== status.stepsDone && silentFor >= LINE_EVERY_MS;
-      if (!turned && !begun && !stepped && (moving === '' || silentFor < DATA_LINE_EVERY_MS)) return;
-      terminal.out(progressLine(status));
+      const held = silentFor < DATA_LINE_EVERY_MS ? '' : heldText(status);
+      const heldAnew = held !== '' && held !== heldSaid && now() - heldAt >= HELD_LINE_EVERY_MS;
+      if (!turned && !begun && !stepped && !heldAnew && (moving === '' || silentFor < DATA_LINE_EVERY_MS)) return;
+      terminal.out(heldAnew ? `${progressLine(status)} · ${held}` : progressLine(status));
+      if (heldAnew) {
+        heldSaid = held;
+        heldAt = now();
+      } else if (stepped) heldAt = -Infinity; // the next one is another step's
       before = status;
       printedAt = now();
     },

@@ -56,9 +56,13 @@ export function progressBlock(status: ShownStatus, terminal: Terminal, elapsedMs
       .join(' · ');
   const nameWidth = Math.max(0, ...Object.keys(status.databases).map((name) => name.length));
   const numberWidth = Math.max(0, ...Object.values(status.databases).map((it) => String(it.total).length)) * 2 + 1;
-  const lines = Object.entries(status.databases).map(([name, progress]) =>
-    databaseLine(name.padEnd(nameWidth), progress, numberWidth, status, terminal),
-  );
+  const lines = Object.entries(status.databases).flatMap(([name, progress]) => {
+    const held = status.held?.[name];
+    return [
+      databaseLine(name.padEnd(nameWidth), progress, numberWidth, status, terminal),
+      ...(held === undefined ? [] : [colors.yellow(`    ↳ ${held}`)]),
+    ];
+  });
   const left = timeLeftText(status, Date.now());
   return [
     title,
@@ -221,6 +225,13 @@ export function progressLine(status: ShownStatus): string {
     timeLeftText(status, Date.now()),
   ];
   return parts.filter((part) => part !== '').join(' · ');
+}
+
+/** What holds up its steps, for a line of plain progress; empty where nothing does. */
+export function heldText({ held = {} }: ShownStatus): string {
+  return Object.entries(held)
+    .map(([database, reason]) => `${database} ${reason}`)
+    .join(' · ');
 }
 
 /** The last line of a run, in plain words. */

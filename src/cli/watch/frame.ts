@@ -2,7 +2,7 @@ import { stepActivityId } from '../../contract/ids.js';
 import type { DatabaseProgress } from '../../contract/messages.js';
 import pc from 'picocolors';
 import { durationText, percent } from '../bars.js';
-import { ABOUT_TO_BEGIN, type FiguresByActivity, type ShownStatus } from '../data-figures.js';
+import { reasonOf, type FiguresByActivity, type ShownStatus } from '../data-figures.js';
 import { dataLines } from '../data-lines.js';
 import { legText, stateText, stepsText, waitingLines, waitsForPerson, wayText } from '../progress.js';
 import type { Terminal } from '../terminal.js';
@@ -139,16 +139,6 @@ function currentText({ current, done, total }: DatabaseProgress, seconds: number
   if (current === null || done >= total) return '';
   const since = seconds === undefined || seconds < 1 ? '' : `${calmText(seconds * 1_000)} · `;
   return `${since}${current.migration} ${current.name}`;
-}
-
-/** What a step says while it simply runs: nothing that it waits for. */
-const RUNNING: ReadonlySet<string> = new Set(['', 'running', 'reading the journal', ABOUT_TO_BEGIN]);
-
-/** Between two attempts what the last one met says more than that the next one is waited for: it names who is in the way. */
-function reasonOf(told: { doing: string; failed?: string } | undefined): string {
-  if (told === undefined || RUNNING.has(told.doing)) return '';
-  if (told.failed === undefined) return told.doing;
-  return `${told.doing.replace(/ waits for its turn.*$/, ' soon')}: ${told.failed}`;
 }
 
 /** The last two of them are the commands that come first. */

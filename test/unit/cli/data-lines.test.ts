@@ -148,7 +148,7 @@ describe('plain lines', () => {
   });
 });
 
-test('Temporal is asked for figures at most once a second, and only while data moves', async () => {
+test('Temporal is asked for figures at most once a second, and only while something is under way', async () => {
   let asked = 0;
   let now = 0;
   const figures = async () => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { createFigures, withFigures, type DataFigures } from '../../../src/cli/data-figures.js';
 import { plainView } from '../../../src/cli/follow.js';
 import { bar, durationText, percent } from '../../../src/cli/bars.js';
 import { closingLine, progressBlock, progressLine, waitingLines } from '../../../src/cli/progress.js';
@@ -154,6 +155,71 @@ describe('progress', () => {
     now = 10_000;
     view.show({ ...PARKED, stepsDone: 91, leg: 4 });
     expect(terminal.printed).toHaveLength(4);
+  });
+});
+
+describe('what holds up a step', () => {
+  const WAITS: DataFigures = {
+    doing: 'waits for AccessExclusiveLock on public.jobs, held up by "psql" (process 4711)',
+  };
+  const held = (figures: DataFigures, status = STATUS) =>
+    withFigures(status, new Map([['frontend-0041-down', figures]]));
+
+  test('stands under its database', () => {
+    const lines = progressBlock(held(WAITS), collectingTerminal(), 0).split('\n');
+    expect(lines[2]).toBe(`    ↳ ${WAITS.doing}`);
+    expect(lines[3]).toContain('codeintel');
+  });
+
+  test('between two attempts it is what the last one met', () => {
+    const failed = 'Another transaction was in the way: "psql" (process 4711).';
+    const between = { doing: 'attempt 7 waits for its turn and for a worker (the last one ended: x)', failed };
+    expect(held(between).held).toEqual({ frontend: `attempt 7 soon: ${failed}` });
+  });
+
+  test('is not said of a step that simply runs, or is parked', () => {
+    expect(held({ doing: 'running', seconds: 4 })).not.toHaveProperty('held');
+    expect(held(WAITS, PARKED)).not.toHaveProperty('held');
+  });
+
+  test('is asked for while a step is under way', async () => {
+    const figured = createFigures({ figures: async () => new Map([['frontend-0041-down', WAITS]]) }, 'acme-eu');
+    expect((await figured(STATUS)).held).toEqual({ frontend: WAITS.doing });
+  });
+
+  test('has a plain line of its own once nothing was said for ten seconds, and not twice', () => {
+    const terminal = collectingTerminal();
+    let now = 0;
+    const view = plainView(terminal, () => now);
+    view.show(held(WAITS));
+    now = 9_900;
+    view.show(held(WAITS));
+    expect(terminal.printed.join('\n')).not.toContain('psql');
+    now = 10_000;
+    view.show(held(WAITS));
+    now = 80_000;
+    view.show(held(WAITS));
+    expect(terminal.printed).toHaveLength(2);
+    expect(terminal.printed[1]).toMatch(/ · frontend waits for AccessExclusiveLock on public\.jobs, held up by "psql"/);
+  });
+
+  test('in other words comes a minute later, or behind another step sooner', () => {
+    const terminal = collectingTerminal();
+    let now = 0;
+    const view = plainView(terminal, () => now);
+    const again = { doing: 'waits for AccessExclusiveLock on public.jobs' };
+    const steps = [0, 20_000, 60_000, 80_000].map((at) => {
+      now = at;
+      view.show(held(at === 20_000 ? WAITS : again));
+      return terminal.printed.length;
+    });
+    expect(steps).toEqual([1, 2, 2, 3]);
+    now = 83_000;
+    view.show(held(WAITS, { ...STATUS, stepsDone: 44 }));
+    expect(terminal.printed.at(-1)).not.toContain('waits for');
+    now = 94_000;
+    view.show(held(WAITS, { ...STATUS, stepsDone: 44 }));
+    expect(terminal.printed.at(-1)).toContain('psql');
   });
 });
 
