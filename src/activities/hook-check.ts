@@ -4,6 +4,7 @@ import { resolveText } from '../config/secrets.js';
 import type { HookName } from '../contract/hooks.js';
 import { UnwindError } from '../contract/errors.js';
 import { signedHeaders } from './hook-signature.js';
+import { urlFault } from './hook-webhook.js';
 
 /**
  * What would park the run at a hook, hours from now perhaps: a URL or a secret that this worker cannot have. A warning, because
@@ -18,13 +19,14 @@ export async function hookWarnings(
     hooks.map(async (name) => {
       const { url, secret } = hookOf(instance, name)?.webhook ?? {};
       const of = `${instance.name}, hooks.${name}`;
+      const otherwise =
+        name === 'notify' ? 'Nobody is notified otherwise.' : `The run parks at hooks.${name} otherwise.`;
       try {
-        if (url !== undefined) await resolveText(url, { of, what: 'URL', env });
+        const fault = url === undefined ? null : urlFault(await resolveText(url, { of, what: 'URL', env }));
+        if (fault !== null) return [`The URL of ${of} ${fault}. ${otherwise}`];
         if (secret !== undefined) signedHeaders('', '', await resolveText(secret, { of, what: 'secret', env }), 0);
         return [];
       } catch (error) {
-        const otherwise =
-          name === 'notify' ? 'Nobody is notified otherwise.' : `The run parks at hooks.${name} otherwise.`;
         if (error instanceof UnwindError) return [`${error.message} ${otherwise}`];
         const why = error instanceof Error ? error.message : 'cannot be used';
         return [`The secret of ${of} ${why}. ${otherwise}`];

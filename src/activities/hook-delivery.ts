@@ -7,7 +7,7 @@ import type { Notice } from '../contract/notices.js';
 import type { ActivityDeps } from './deps.js';
 import { callCommand } from './hook-command.js';
 import { beginningOf, endOf, type HookOutcome } from './hook-outcome.js';
-import { callWebhook } from './hook-webhook.js';
+import { callWebhook, urlFault } from './hook-webhook.js';
 
 type HookDocument = HookCall | Notice;
 
@@ -42,8 +42,8 @@ async function callOnce(
         ? null
         : await resolveText(hook.webhook.secret, { of, what: 'secret', env, signal });
     const { idempotencyKey } = call;
-    if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
-      throw unusable(of, 'URL', 'is not an http or https URL');
+    const fault = urlFault(url);
+    if (fault !== null) throw unusable(of, 'URL', fault);
     const outcome = await callWebhook({ url, secret, idempotencyKey, body, timeoutMs, signal }).catch(
       (error: unknown) => {
         throw error instanceof RangeError ? unusable(of, 'secret', error.message) : error;

@@ -63,6 +63,13 @@ function refusalOf(response: Response, text: string): HookOutcome {
   return { kind: 'unanswered', what, said, ...(retryAfterMs === null ? {} : { retryAfterMs }) };
 }
 
+/** Why no call can go there, in words that do not repeat it; null: one can. */
+export function urlFault(text: string): string | null {
+  if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) return 'is not an http or https URL';
+  const { username, password } = new URL(text);
+  return username === '' && password === '' ? null : 'holds a user or password, which is not sent';
+}
+
 /** RFC 9110 §10.2.3: seconds, or a date. */
 function retryAfterOf(value: string | null): number | null {
   if (value === null) return null;

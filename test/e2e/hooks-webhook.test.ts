@@ -172,6 +172,22 @@ test.each([
   },
 );
 
+test('a URL from the environment that holds a user and password is refused at once, by words that do not repeat it', async () => {
+  const receiver = await openReceiver();
+  const shop = await openParts(
+    parts.folder,
+    { atStop: { webhook: { url: { env: 'HOOK_URL' } }, attempts: 2 } },
+    { HOOK_URL: receiver.url.replace('http://', 'http://deployer:open-sesame@') },
+  );
+  const run = await shop.down();
+  const { parked, warnings } = await run.inState('needsOperator');
+  expect(parked[0]?.message).toContain('holds a user or password, which is not sent');
+  expect(warnings.join(), 'it was said when the run was planned').toContain('holds a user or password');
+  expect(await run.history()).not.toContain('open-sesame');
+  await run.update('abort');
+  await run.report;
+});
+
 test('an abort, and a continue, end a call that is under way', async () => {
   const receiver = await openReceiver();
   receiver.replies('hang');
