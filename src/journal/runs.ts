@@ -157,9 +157,14 @@ export async function yieldFence(client: pg.ClientBase, token: string): Promise<
 const DECIDE = `-- pg-unwind runs.decide
 insert into pgunwind.decision (run, plan, at, kind, decided_by, why, details)
 select $1::uuid, $2, $3::timestamptz, $4::text, $5, $6, $7::jsonb
- where not exists (select from pgunwind.decision d where d.run = $1 and d.at = $3 and d.kind = $4)`;
+ where not exists (select from pgunwind.decision d
+                    where d.run = $1 and d.at = $3 and d.kind = $4 and d.decided_by is not distinct from $5::text
+                      and d.why is not distinct from $6::text and d.details = $7::jsonb)`;
 
-/** `at` is workflow time: a repeat after a lost answer says the same moment, and writes nothing. */
+/**
+ * `at` is workflow time: a repeat after a lost answer says the same moment, and writes nothing. Decisions that came at once say it too, and are
+ * told apart by the rest.
+ */
 export async function recordDecision(
   client: pg.ClientBase,
   decision: {
