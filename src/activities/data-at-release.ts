@@ -30,18 +30,25 @@ export async function dataAtRelease(
   { instances, plans, log }: Pick<ActivityDeps, 'instances' | 'plans' | 'log'>,
   { instance, run, plan, leg }: { instance: string; run: string; plan: Plan; leg: number },
   database: InstanceDatabase,
-): Promise<readonly DirtyReason[]> {
-  const found = await findNotAtEnd({ instances, plans, log }, { instance, run, plan, leg }, database);
-  if (found.length === 0) return [];
+): Promise<{ readonly reasons: readonly DirtyReason[]; readonly warnings: readonly string[] }> {
+  const warnings: string[] = [];
+  const unasked = (text: string) => void warnings.push(text);
+  const found = await findNotAtEnd({ instances, plans, log }, { instance, run, plan, leg }, database, unasked);
+  if (found.length === 0) return { reasons: [], warnings };
   const reason = reasonOf({ code: 'dataNotAtEnd', data: found }, database.name);
-  return [{ ...reason, evidence: reason.evidence + (await whoIsThere(instances.open(instance), database)) }];
+  const evidence = reason.evidence + (await whoIsThere(instances.open(instance), database));
+  return { reasons: [{ ...reason, evidence }], warnings };
 }
 
-/** Those that are not where they must be, but for what an operator has accepted here as it was found. */
+/**
+ * Those that are not where they must be, but for what an operator has accepted here as it was found.
+ * @param unasked - Told of those that gave no answer, which are passed over.
+ */
 export async function findNotAtEnd(
   { instances, plans, log }: Pick<ActivityDeps, 'instances' | 'plans' | 'log'>,
   { instance, run, plan, leg }: { instance: string; run: string; plan: Plan; leg: number },
   database: InstanceDatabase,
+  unasked: (text: string) => void = () => undefined,
 ): Promise<readonly DataNotAtEnd[]> {
   const catalog = await catalogOf(instances.open(instance));
   const moved = movedUntil(plan, leg, database, catalog);
@@ -60,10 +67,11 @@ export async function findNotAtEnd(
     if (queries === null) continue;
     const progress = await ask(database, queries.progress, step, Math.min(QUERY_MS, until - performance.now()));
     if (progress === null) {
-      log.warn(
-        { instance, database: database.name, data: step.id },
-        `${database.name} data migration ${step.id}: its progress cannot be asked`,
-      );
+      const text =
+        `${database.name} data migration ${step.id}: its progress could not be asked at ${plan.legs[leg]?.release ?? 'the end'} (it failed, or took ` +
+        `longer than ${QUERY_MS / 1_000} s): nobody knows whether it is still at ${expected}`;
+      log.warn({ instance, database: database.name, data: step.id }, text);
+      unasked(text);
     } else if (progress !== expected) {
       found.push({ id: step.id, description: step.description, expected, found: progress, recorded: false });
     }

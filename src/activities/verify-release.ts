@@ -9,6 +9,8 @@ import { compareWithKnown } from '../step/release-fingerprint.js';
 import { dataAtRelease } from './data-at-release.js';
 import type { ActivityDeps } from './deps.js';
 
+const NOTHING: Awaited<ReturnType<typeof dataAtRelease>> = { reasons: [], warnings: [] };
+
 /**
  * After a leg: the check that the next step would meet, in every database; and, if asked or if the instance wants it at every
  * release, the schema against what this database showed at the same applied set before. Where the
@@ -40,8 +42,9 @@ export function createVerifyRelease(deps: ActivityDeps): Activities['verifyRelea
             : [];
         const { reasons } = verdictFrom(raw, database.name);
         const rests = done.size === next - 1 && reasons.length === 0;
-        const data = rests ? await dataAtRelease(deps, { instance, run, plan, leg: at }, database) : [];
-        return { database: database.name, reasons: [...reasons, ...data], drift };
+        const data = rests ? await dataAtRelease(deps, { instance, run, plan, leg: at }, database) : NOTHING;
+        const { warnings } = data;
+        return { database: database.name, reasons: [...reasons, ...data.reasons], drift, warnings };
       }),
     );
     for (const { database, drift } of answers) {
@@ -51,8 +54,10 @@ export function createVerifyRelease(deps: ActivityDeps): Activities['verifyRelea
         `${database} differs at ${release} from what it was there before: ${drift.slice(0, 5).join('; ')}`,
       );
     }
+    const warnings = answers.flatMap((answer) => answer.warnings);
     return {
       release,
+      ...(warnings.length === 0 ? {} : { warnings }),
       reasons: answers.flatMap(({ reasons }) => reasons),
       drift: Object.fromEntries(
         answers.filter(({ drift }) => drift.length > 0).map(({ database, drift }) => [database, drift.slice(0, 50)]),

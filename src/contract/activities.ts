@@ -289,6 +289,8 @@ export interface VerifyReleaseResult {
   readonly reasons: readonly DirtyReason[];
   /** Differences from the fingerprint that this database showed at the same release before; empty when none is known. */
   readonly drift: Readonly<Record<DatabaseName, readonly string[]>>;
+  /** What could not be looked at. */
+  readonly warnings?: readonly string[];
 }
 
 export interface RecordDecisionInput {

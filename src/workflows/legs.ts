@@ -161,6 +161,7 @@ async function verifyRelease(run: Run, plan: PlanSummary, index: number): Promis
     );
   });
   if (!verified) return false;
+  for (const text of verified.warnings ?? []) warn(progress, text, text);
   for (const [database, differences] of Object.entries(verified.drift)) {
     if (differences.length === 0) continue;
     progress.drift.set(database, differences);

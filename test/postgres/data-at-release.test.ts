@@ -44,6 +44,7 @@ async function firstLeg(before: () => Promise<unknown> = () => Promise.resolve()
   const accept = createAcceptDirty(deps);
   standing = {
     reasons: async () => (await verify({ instance: 'acme', run, plan: id, leg: 0, fingerprint: false })).reasons,
+    warnings: async () => (await verify({ instance: 'acme', run, plan: id, leg: 0, fingerprint: false })).warnings,
     accept: (reason, at) =>
       accept({
         instance: 'acme',
@@ -64,6 +65,7 @@ async function firstLeg(before: () => Promise<unknown> = () => Promise.resolve()
 /** The boundary that `firstLeg` has reached, for what comes after. */
 let standing: {
   reasons(): Promise<readonly DirtyReason[]>;
+  warnings(): Promise<readonly string[] | undefined>;
   accept(reason: DirtyReason, at: string): Promise<void>;
 };
 
@@ -120,9 +122,12 @@ describe('at a release', () => {
     ]);
   });
 
-  test('a progress that cannot be asked any more is no reason', async () => {
+  test('a progress that cannot be asked any more is no reason, and a warning of the run', async () => {
     shop = await openDataShop([reversible(7, 'v4.0.0')]);
     expect(await firstLeg(() => shop.database.query('revoke all on letters from current_user'))).toEqual([]);
+    expect(await standing.warnings()).toEqual([
+      expect.stringMatching(/^frontend data migration 7: its progress could not be asked at v4\.0\.0 .* still at 0$/),
+    ]);
   });
 
   test('the record of the product speaks for what the leg has not moved: deprecated at 1', async () => {

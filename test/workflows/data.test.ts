@@ -136,3 +136,13 @@ test('a plan that begins with the data of the release that stands moves it befor
   expect(await report).toMatchObject({ outcome: 'completed', stepsDone: 2, stepsTotal: 2 });
   expect(at(instance, 'done frontend data 0 7')).toBeLessThan(at(instance, 'applyMigration frontend 1'));
 });
+
+test('what could not be looked at behind a leg is a warning of the run', async () => {
+  const text = 'frontend data migration 7: its progress could not be asked';
+  const instance = new FakeInstance([
+    { release: 'v6.0.0', steps: { frontend: ['m2'] }, data: { frontend: ['7'] } },
+    { release: 'v5.0.0', steps: { frontend: ['m1'] } },
+  ]).next('verifyRelease 0', () => ({ release: 'v6.0.0', reasons: [], drift: {}, warnings: [text] }));
+  const { report } = await harness.start(instance);
+  expect(await report).toMatchObject({ outcome: 'completed', warnings: [text] });
+});
