@@ -15,6 +15,14 @@ const ANSWER_WITHIN_MS = 4_000; // a machine without the internet must not make 
 const ARCHIVE_WITHIN_MS = 180_000; // 60 MB on a slow line
 const BUILD_WITHIN_MS = 20 * 60_000; // measured: 2.5 minutes cold on two cores
 
+/** Set for every program that is run as the Temporal CLI: a script of that name may call `pg-unwind temporal`, which would look for it again. */
+const WITHIN = 'PG_UNWIND_WITHIN_TEMPORAL';
+
+/** The environment for the program that was found. */
+export function forTemporal(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return { ...env, [WITHIN]: '1' };
+}
+
 export interface FindTemporalOptions {
   /** From the configuration; PG_UNWIND_TEMPORAL goes before it. */
   readonly setting?: string | undefined;
@@ -46,7 +54,7 @@ type Miss = { readonly miss: string };
 
 /**
  * Finds the `temporal` command: the setting, PATH, the user's cache folder, a download, `go install`; the last two leave it in the cache folder.
- * @throws {UnwindError} InvalidConfig: it is nowhere and cannot be fetched; says what to install.
+ * @throws {UnwindError} InvalidConfig: it is nowhere and cannot be fetched; says what to install. Or it is a script that calls us.
  */
 export async function findTemporal(options: FindTemporalOptions = {}): Promise<FoundTemporal> {
   const cache = options.cacheFolder ?? envPaths('pg-unwind', { suffix: '' }).cache;
@@ -56,6 +64,13 @@ export async function findTemporal(options: FindTemporalOptions = {}): Promise<F
     say: options.say ?? (() => undefined),
     options,
   };
+  if (search.env[WITHIN]) {
+    throw new UnwindError(
+      FailureType.InvalidConfig,
+      'The command "temporal" that was found is a script that calls "pg-unwind temporal" again, which would go round in a circle. Nothing was ' +
+        'started. Set PG_UNWIND_TEMPORAL to the binary of the Temporal CLI, or remove the script and type "pg-unwind temporal".',
+    );
+  }
   const misses: string[] = [];
   for (const look of [fromSetting, fromPath, fromCache, fromDownload, fromGo]) {
     const found = await look(search);
@@ -84,10 +99,11 @@ async function fromSetting({ env, options }: Search): Promise<FoundTemporal | Mi
 }
 
 async function fromPath({ env }: Search): Promise<FoundTemporal | Miss> {
+  const asking = { timeout: 10_000, env: forTemporal(env) };
   for (const folder of (env['PATH'] ?? '').split(path.delimiter)) {
     const file = path.resolve(folder, 'temporal');
     if (folder === '' || !isProgram(file)) continue;
-    const said = await promisify(execFile)(file, ['--version'], { timeout: 10_000 }).catch(() => null);
+    const said = await promisify(execFile)(file, ['--version'], asking).catch(() => null);
     if (said?.stdout.startsWith('temporal version')) return { path: file, how: 'PATH' };
     return { miss: `${file} on PATH is not the Temporal CLI` };
   }

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { findTemporal } from '../../temporal/find-temporal.js';
+import { findTemporal, forTemporal } from '../../temporal/find-temporal.js';
 import type { CommandSpec } from '../command.js';
 
 export const temporalCommand: CommandSpec = {
@@ -12,7 +12,7 @@ export const temporalCommand: CommandSpec = {
   passThrough: true,
   async run({ rest, terminal, env }) {
     const { path } = await findTemporal({ env, say: terminal.err });
-    const child = spawn(path, rest, { stdio: 'inherit', env });
+    const child = spawn(path, rest, { stdio: 'inherit', env: forTemporal(env) });
     // Ctrl-C reaches the child through the terminal; we stay for its exit code.
     const ignore = () => undefined;
     process.on('SIGINT', ignore);

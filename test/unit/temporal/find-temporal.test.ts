@@ -59,6 +59,20 @@ describe('the temporal command', () => {
     expect(said).toEqual(['temporal: not on PATH', `temporal: ${folder}/bin/temporal on PATH is not the Temporal CLI`]);
   });
 
+  test('is not a script on PATH that calls pg-unwind for it: that would go round in a circle', async () => {
+    const cached = program('cache/temporal-v1.5.1/temporal');
+    const calls = path.join(folder, 'calls');
+    program(
+      'bin/temporal',
+      `#!/bin/sh\necho "$PG_UNWIND_WITHIN_TEMPORAL" >> ${calls}\necho "$0: found by pg-unwind"\nexit 1\n`,
+    );
+    expect(await find()).toEqual({ path: cached, how: 'cache' });
+    expect(readFileSync(calls, 'utf8')).toBe('1\n');
+    const env = { PATH: path.join(folder, 'bin'), PG_UNWIND_WITHIN_TEMPORAL: '1' };
+    await expect(find({ env })).rejects.toThrow('a script that calls "pg-unwind temporal" again');
+    expect(readFileSync(calls, 'utf8')).toBe('1\n');
+  });
+
   test('is downloaded into the cache, and found there afterwards', async () => {
     program('packed/temporal');
     execFileSync('tar', ['-czf', path.join(folder, 'a.tar.gz'), '-C', path.join(folder, 'packed'), 'temporal']);
