@@ -20,7 +20,8 @@ export async function unwindLegs(run: Run, plan: PlanSummary): Promise<boolean> 
   for (let index = progress.verified; index < progress.legs.length; index++) {
     if (progress.abortAtBoundary && !isBegun(progress.legs[index])) progress.aborting = true;
     if (isStopping(run)) return false;
-    if (index > 0 && !(await passStop(run, plan, index - 1))) return false;
+    // A run that goes on from the journal may be beyond the stop already: nobody may be told that the databases stand there.
+    if (index > 0 && !isBegun(progress.legs[index]) && !(await passStop(run, plan, index - 1))) return false;
     const hasStood = progress.paused !== null || plan.stops?.includes(index - 1) === true;
     if (progress.paused && !(await untilResumed(run, plan.databases))) return false;
     const leg = progress.legs[index];

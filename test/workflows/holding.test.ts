@@ -147,6 +147,29 @@ test('behind a release that the way names the run waits, with its claims given b
   await saveHistory(handle, 'stop-on-the-way');
 });
 
+test('a run that goes on from the journal beyond a stop does not say that it stands there', async () => {
+  const legs = () => [
+    { release: 'v6.0.0', steps: { frontend: ['m3'], codeintel: ['c3'] }, closed: true },
+    { release: 'v5.5.0', steps: { frontend: ['m2'], codeintel: ['c2'] }, closed: false },
+    { release: 'v5.0.0', steps: { frontend: ['m1'], codeintel: ['c1'] } },
+  ];
+  const within = new FakeInstance(legs(), { stops: [0], resumed: true });
+  ['frontend 1', 'codeintel 1', 'frontend 2'].forEach((step) => within.done.add(step));
+  const beyond = new FakeInstance(legs(), { stops: [0], resumed: true });
+  Object.assign(beyond.legs[1] ?? {}, { closed: true });
+  ['frontend 1', 'codeintel 1', 'frontend 2', 'codeintel 2'].forEach((step) => beyond.done.add(step));
+  for (const instance of [within, beyond]) {
+    const { report, status } = await harness.start(instance, { input: { via: ['v6.0.0'] } });
+    let waitsFor: string | null = null;
+    const ended = async () => {
+      ({ waitingFor: waitsFor } = await status());
+      return instance.ended !== null;
+    };
+    await until(ended, { describe: 'the run to end, without a stop that lies behind it', show: () => waitsFor });
+    expect(await report).toMatchObject({ outcome: 'completed', stepsDone: 6 });
+  }
+});
+
 test('behind a pause between two releases the data that was moved is asked once more, where any was', async () => {
   for (const data of [undefined, { frontend: ['7'] }]) {
     const gate = new Gate();
