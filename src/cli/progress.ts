@@ -244,14 +244,21 @@ export function closingLine(report: UnwindReport): string {
       return `${report.instance} already stands at ${report.to}: nothing to do, checked.`;
     case 'aborted':
       return (
-        `${report.instance} was stopped by an operator: ${report.stepsDone} of ${report.stepsTotal} steps done, ` +
-        (report.standsAt === null ? 'between releases. ' : `last verified release ${report.standsAt}. `) +
+        `${report.instance} was stopped by an operator${reachedText(report)}. ` +
         `Start "pg-unwind ${report.direction === 'down' ? 'downgrade' : 'upgrade'} ${report.instance} --to ${report.to}" to go on, ` +
         `or the other direction to go back.`
       );
     default:
       return report.outcome satisfies never;
   }
+}
+
+/** Where no step was done it stands where it began, which need not be between releases. */
+function reachedText({ plan, from, standsAt, stepsDone, stepsTotal }: UnwindReport): string {
+  if (plan === null) return ' before it had a plan: no step was done';
+  const steps = `: ${stepsDone} of ${stepsTotal} steps done`;
+  if (standsAt !== null) return `${steps}, last verified release ${standsAt}`;
+  return stepsDone === 0 && from !== null ? `${steps}, it began at ${from}` : `${steps}, between releases`;
 }
 
 function dataClosingLine(

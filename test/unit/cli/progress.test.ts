@@ -274,6 +274,16 @@ describe('the last line', () => {
     expect(line).toContain('100 of 309 steps done, last verified release v6.4.0.');
     expect(line).toContain('pg-unwind downgrade acme-eu --to v5.8.1579');
   });
+
+  test('of one that was aborted before its first step says where it began, and not that it stands between releases', () => {
+    const early: UnwindReport = { ...REPORT, outcome: 'aborted', stepsDone: 0, standsAt: null };
+    expect(closingLine(early)).toContain('by an operator: 0 of 309 steps done, it began at v7.2.0. Start "pg-unwind');
+    expect(closingLine({ ...early, from: null })).toContain('0 of 309 steps done, between releases.');
+    expect(closingLine({ ...early, stepsDone: 3 })).toContain('3 of 309 steps done, between releases.');
+    expect(closingLine({ ...early, plan: null, from: null, stepsTotal: 0 })).toContain(
+      'was stopped by an operator before it had a plan: no step was done. Start "pg-unwind downgrade acme-eu',
+    );
+  });
 });
 
 test.each([
