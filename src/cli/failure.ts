@@ -46,13 +46,28 @@ export class CommandError extends Error {
   }
 }
 
+/** The task queue that a run was started on, and that of the configuration: a start by hand can misspell it. */
+export interface RunQueue {
+  readonly own: string;
+  readonly configured: string;
+}
+
 /** @param words - Which run, as in a message: `acme-eu`. */
-export function noWorker(words: string, workflowId: string, taskQueue: string, cause?: unknown): CommandError {
+export function noWorker(words: string, workflowId: string, queue: RunQueue, cause?: unknown): CommandError {
   return new CommandError(
     CliFailure.NoWorker,
-    `No worker answers for ${words} on the task queue "${taskQueue}". The run is safe and waits for one. ` +
-      `Start one with "pg-unwind worker".`,
-    { details: { workflowId, taskQueue }, ...(cause === undefined ? {} : { cause }) },
+    `No worker answers for ${words} on the task queue "${queue.own}". The run is safe and waits for one. ${workerFor(queue, workflowId)}`,
+    { details: { workflowId, taskQueue: queue.own }, ...(cause === undefined ? {} : { cause }) },
+  );
+}
+
+/** What to do where nobody answers. */
+export function workerFor({ own, configured }: RunQueue, workflowId: string): string {
+  if (own === configured) return 'Start one with "pg-unwind worker".';
+  return (
+    `It was started on that queue, and pg-unwind.yaml has "${configured}": workers of the one do not see the other. ` +
+    `Start a worker with temporal.taskQueue "${own}"; or, if that was a slip, end the run with ` +
+    `"temporal workflow terminate --workflow-id ${workflowId}" and start it again.`
   );
 }
 

@@ -75,7 +75,7 @@ export async function followRun(runs: Runs, terminal: Terminal, options: FollowO
         if (options.leaveAt?.(answer.status) === true) return ExitCode.needsOperator;
         if (waitsForPerson(answer.status) && leaveWhenParked) return parked(answer.status, terminal, options.json);
       } else if (answer) {
-        silence.lasts(answer.why, view.note);
+        silence.lasts(answer.why, answer.todo, view.note);
       }
       await Promise.race([sleep(options.pollMs ?? POLL_MS), end, detached]);
     }
@@ -186,13 +186,15 @@ function silenceWatch(runs: Runs, terminal: Terminal, options: FollowOptions) {
       since = null;
       said = false;
     },
-    lasts(why: string, note: (line: string) => void) {
+    lasts(why: string, todo: string | undefined, note: (line: string) => void) {
       since ??= Date.now();
       options.onUnanswered?.(why, note);
       if (said || options.onUnanswered !== undefined || Date.now() - since < SILENCE_MS) return;
       said = true;
       terminal.err(
-        `${options.instance}: ${why} (task queue "${runs.taskQueue}"). The run is safe and waits. Start a worker with "pg-unwind worker".`,
+        todo === undefined
+          ? `${options.instance}: ${why} (task queue "${runs.taskQueue}"). The run is safe and waits. Start a worker with "pg-unwind worker".`
+          : `${options.instance}: ${why}. The run is safe and waits. ${todo}`,
       );
     },
   };

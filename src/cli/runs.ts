@@ -12,7 +12,7 @@ import { workflowIdOf, type WorkflowType } from '../contract/ids.js';
 import type { DataInput, UnwindInput } from '../contract/input.js';
 import { QueryName, type StatusReport, type UnwindReport } from '../contract/messages.js';
 import { figuresIn, type FiguresByActivity } from './data-figures.js';
-import { CliFailure, CommandError, noWorker } from './failure.js';
+import { CliFailure, CommandError, noWorker, workerFor, type RunQueue } from './failure.js';
 import { findOpenRun, type OpenRun } from './open-run.js';
 import { endOf, meantRun, noRun, refusal, unansweredBecause, type Meant } from './run-failures.js';
 
@@ -22,7 +22,9 @@ const NEVER = new AbortController().signal;
 
 /** What a status query comes to. `unanswered`: nobody polls, or nobody has answered yet. */
 export type StatusAnswer =
-  { readonly kind: 'answered'; readonly status: StatusReport } | { readonly kind: 'unanswered'; readonly why: string };
+  | { readonly kind: 'answered'; readonly status: StatusReport }
+  /** `todo`: where a worker of this configuration would not help. */
+  | { readonly kind: 'unanswered'; readonly why: string; readonly todo?: string };
 
 /** The runs of the instances, as the shell command sees them in Temporal: the ways, or those of one data migration. */
 export interface Runs {
@@ -103,6 +105,14 @@ export function createRuns({ client, namespace, taskQueue, data }: RunsDeps): Ru
     return orNoRun(meant(instance), namespace, () => handle(instance).describe());
   }
 
+  /** Where Temporal does not say, that of the configuration. */
+  async function queue(instance: string): Promise<RunQueue> {
+    const described = await client
+      .withDeadline(Date.now() + QUERY_DEADLINE_MS, () => handle(instance).describe())
+      .catch(() => null);
+    return { own: described?.taskQueue ?? taskQueue, configured: taskQueue };
+  }
+
   async function findOpen(instance: string): Promise<OpenRun | null> {
     return findOpenRun(client, namespace, handle(instance));
   }
@@ -119,7 +129,10 @@ export function createRuns({ client, namespace, taskQueue, data }: RunsDeps): Ru
       if (error instanceof WorkflowNotFoundError) throw noRun(meant(instance), namespace, error);
       const why = unansweredBecause(error);
       if (why === null) throw error;
-      return { kind: 'unanswered', why };
+      const asked = await queue(instance);
+      if (asked.own === asked.configured) return { kind: 'unanswered', why };
+      const todo = workerFor(asked, meant(instance).workflowId);
+      return { kind: 'unanswered', why: `${why} (task queue "${asked.own}")`, todo };
     }
   }
 
@@ -154,7 +167,7 @@ export function createRuns({ client, namespace, taskQueue, data }: RunsDeps): Ru
     } catch (error) {
       if (error instanceof WorkflowUpdateFailedError) throw refusal(meant(instance).words, name, error);
       if (unansweredBecause(error) !== null)
-        throw noWorker(meant(instance).words, meant(instance).workflowId, taskQueue, error);
+        throw noWorker(meant(instance).words, meant(instance).workflowId, await queue(instance), error);
       throw error;
     }
   }

@@ -33,7 +33,11 @@ async function showStatus(invocation: Invocation, runs: Runs, instance: string):
     return exitCodeOfReport(report);
   }
   const answer = await runs.status(instance);
-  if (answer.kind === 'unanswered') throw noWorker(instance, runs.handle(instance).workflowId, runs.taskQueue);
+  if (answer.kind === 'unanswered')
+    throw noWorker(instance, runs.handle(instance).workflowId, {
+      own: description.taskQueue,
+      configured: runs.taskQueue,
+    });
   const status = await createFigures(runs, instance)(answer.status);
   if (json) printJson(terminal, status);
   else terminal.out(statusText(status, invocation, Date.now() - description.startTime.getTime()));

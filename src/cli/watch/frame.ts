@@ -24,7 +24,7 @@ export interface Shown {
   /** This side's clock, in milliseconds. */
   readonly now: number;
   /** Nobody answers: why, and for how long. */
-  readonly silence: { readonly why: string; readonly ms: number } | null;
+  readonly silence: { readonly why: string; readonly todo?: string | undefined; readonly ms: number } | null;
   readonly happened: readonly Happening[];
   readonly keys: readonly KeyAction[];
   /** What became of a key. */
@@ -76,7 +76,8 @@ function said({ message, silence }: Shown, { columns }: Size): Section[] {
     ...(silence === null
       ? []
       : [
-          `No answer for ${calmText(silence.ms)}: ${silence.why}. The run is safe and waits. Start a worker with "pg-unwind worker".`,
+          `No answer for ${calmText(silence.ms)}: ${silence.why}. The run is safe and waits. ` +
+            (silence.todo ?? 'Start a worker with "pg-unwind worker".'),
         ]),
     ...(message === null ? [] : [message]),
   ];

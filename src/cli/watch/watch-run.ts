@@ -42,7 +42,7 @@ export async function watchRun(
   let figures: FiguresByActivity = new Map();
   let tail: readonly Happening[] = [];
   let silentSince: number | null = null;
-  let silence = '';
+  let silence: { readonly why: string; readonly todo?: string } = { why: '' };
   let message: string | null = null;
   let asked: KeyAction | null = null;
   let ended: { readonly report: UnwindReport } | { readonly error: unknown } | null = null;
@@ -66,7 +66,7 @@ export async function watchRun(
       figures,
       elapsedMs: Date.now() - startedAt,
       now: Date.now(),
-      silence: silentMs < SILENCE_MS ? null : { why: silence, ms: silentMs },
+      silence: silentMs < SILENCE_MS ? null : { why: silence.why, todo: silence.todo, ms: silentMs },
       happened: tail,
       keys: keysFor(status),
       message,
@@ -122,7 +122,7 @@ export async function watchRun(
         draw();
       } else if (answer) {
         silentSince ??= Date.now();
-        silence = answer.why;
+        silence = answer;
       }
       await Promise.race([sleep(options.pollMs ?? POLL_MS), end, left]);
     }
