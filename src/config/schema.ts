@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { BLOCKER_POLICIES } from '../contract/blockers.js';
 import { TASK_QUEUE } from '../contract/ids.js';
+import { MOST_ATTEMPTS } from '../contract/run-options.js';
 import { WRITERS_POLICIES } from '../contract/writers.js';
 import { encryptionSchema } from './encryption.js';
 import { hooksSchema } from './hooks.js';
@@ -109,7 +110,7 @@ const optionsSchema = z.strictObject({
   /** A dead worker is noticed after this time, whatever it was doing. */
   heartbeatTimeoutSeconds: z.number().int().min(5).max(3_600).default(10),
   /** Attempts at a failure that a repeat can cure, before the run parks; null: for ever. */
-  maximumAttempts: z.number().int().min(1).nullable().default(null),
+  maximumAttempts: z.number().int().min(1).max(MOST_ATTEMPTS).nullable().default(null),
   /** How long an activity of the product's own waits for a worker before somebody asks whether its task queue is polled at all. */
   workerWaitSeconds: z.number().int().min(1).max(3_600).default(40),
   data: dataOptionsSchema.prefault({}),

@@ -2,6 +2,8 @@ import { z } from 'zod';
 import { BLOCKER_POLICIES } from './blockers.js';
 
 const seconds = z.number().int().min(1);
+/** Temporal counts them in 32 bits, and takes no task that asks for more. */
+export const MOST_ATTEMPTS = 1_000_000;
 const rows = z.number().int().min(1).max(10_000_000);
 
 /**
@@ -12,7 +14,7 @@ export const runOptionsSchema = z
   .strictObject({
     stepTimeoutSeconds: seconds.max(2_592_000),
     heartbeatTimeoutSeconds: seconds.min(5).max(3_600),
-    maximumAttempts: z.number().int().min(1).nullable(),
+    maximumAttempts: z.number().int().min(1).max(MOST_ATTEMPTS).nullable(),
     blockers: z.enum(BLOCKER_POLICIES),
     data: z
       .strictObject({

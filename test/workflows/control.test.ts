@@ -170,6 +170,16 @@ test('options change for the rest of the run: what comes next is told of them, a
   expect(instance.count('runDataMigration')).toBe(2);
 });
 
+test('more attempts than Temporal can count are refused: no task of the run would be taken any more', async () => {
+  const instance = twoLegs().next('applyMigration frontend 1', fails('StepFailed'));
+  const { inState, update, report } = await harness.start(instance);
+  await inState('needsOperator');
+  expect(await refusalOf(update('setOptions', { maximumAttempts: 3_000_000_000 }))).toContain('"maximumAttempts"');
+  await update('setOptions', { maximumAttempts: 1_000_000 });
+  await update('retryStep');
+  expect((await report).outcome).toBe('completed');
+});
+
 test('options that are changed while a database is parked hold for its retry', async () => {
   const instance = twoLegs().next('applyMigration frontend 1', fails('StepFailed'));
   const { inState, update, report } = await harness.start(instance);
