@@ -102,6 +102,18 @@ describe('a data migration', () => {
     expect(await movedMoreThanOnce(staged)).toEqual([]);
   });
 
+  test('whose keys have forty rows each goes on where the batches have shrunk to one key', async () => {
+    const batch = `with moved as (
+        update letters set text = lower(text)
+         where text = upper(text) and (id - 1) / 40 between coalesce($2::bigint, 0) and coalesce($2::bigint, 0) + $1 - 1
+        returning id
+      ), seen as (insert into witness (what) select id from moved returning 1)
+      select count(*) as rows, nullif(least(coalesce($2::bigint, 0) + $1, 25), 25) as cursor from seen`;
+    staged = await stageData({ batch });
+    expect(await staged.run1({ limits: { firstRows: 1, mostRows: 1 } })).toMatchObject({ rows: 1_000, progress: 0 });
+    expect(await movedMoreThanOnce(staged)).toEqual([]);
+  });
+
   test('that does not use $2 at all works too', async () => {
     const batch = `with batch as (select id from letters where text = upper(text) limit $1 for update),
       moved as (update letters l set text = lower(text) from batch b where l.id = b.id returning l.id),
