@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 
@@ -127,6 +127,12 @@ const CATALOG = z.object({
   scripts: z.record(z.string(), z.object({ sha256: z.string(), execution: z.string() })),
   dataMigrations: z.array(dataMigration).optional(),
 });
+
+/** Another text after each build, for `catalog.json` is put in place by a rename; null: there is none to be read. */
+export async function catalogVersion(directory: string): Promise<string | null> {
+  const found = await stat(join(directory, CATALOG_FILE)).catch(() => null);
+  return found === null ? null : `${found.dev}:${found.ino}:${found.size}:${found.mtimeMs}`;
+}
 
 /**
  * Opens a compiled catalog; scripts are read when they are asked for.

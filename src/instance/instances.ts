@@ -1,4 +1,4 @@
-import { openCatalog, type OpenCatalog } from '../catalog/store.js';
+import { catalogVersion, openCatalog, type OpenCatalog } from '../catalog/store.js';
 import { findInstance, type Instance } from '../config/instances.js';
 import type { Config } from '../config/schema.js';
 import { resolveConnection } from '../config/secrets.js';
@@ -37,16 +37,17 @@ function functionsOf(ledger: LedgerOptions, marker: MarkerOptions | null): strin
 /** Opens instances once each and keeps their warm sessions; connection strings are fetched anew at each connect. */
 export function createInstances({ config, env }: { config: Config; env?: NodeJS.ProcessEnv }): Instances {
   const opened = new Map<string, { instance: OpenInstance; pools: SessionPool[] }>();
-  const catalogs = new Map<string, Promise<OpenCatalog>>();
+  const catalogs = new Map<string, { readonly version: string | null; readonly catalog: Promise<OpenCatalog> }>();
 
-  function catalogOf(directory: string): Promise<OpenCatalog> {
-    let catalog = catalogs.get(directory);
-    if (catalog === undefined) {
-      catalog = openCatalog(directory);
-      catalogs.set(directory, catalog);
-      catalog.catch(() => catalogs.delete(directory)); // a catalog that is built later is found later
-    }
-    return catalog;
+  /** Read once, and again when it has been built again: whoever corrects a query or adds a release then starts again, on this worker. */
+  async function catalogOf(directory: string): Promise<OpenCatalog> {
+    const version = await catalogVersion(directory);
+    const known = catalogs.get(directory);
+    if (known !== undefined && (version === null || version === known.version)) return known.catalog;
+    const opened = { version, catalog: openCatalog(directory) };
+    catalogs.set(directory, opened);
+    opened.catalog.catch(() => catalogs.get(directory) === opened && catalogs.delete(directory)); // built later, it is found later
+    return opened.catalog;
   }
 
   function openInstance(name: string): { instance: OpenInstance; pools: SessionPool[] } {
