@@ -16,6 +16,8 @@ export interface CommandCall {
 const TRY_AGAIN = 75;
 /** After a polite signal, before the last one. */
 const GRACE_MS = 3_000;
+/** Whether anybody is left meanwhile. */
+const LOOK_MS = 20;
 /** What it has printed is read this much longer: a program that it leaves running may keep the pipes open for ever. */
 const DRAIN_MS = 300;
 const MOST_BYTES = 16 * 1024;
@@ -83,9 +85,18 @@ async function endGroup(child: ChildProcess): Promise<void> {
     else child.once('exit', () => resolve());
   });
   signalGroup(child.pid, 'SIGTERM');
-  await Promise.race([exited, pause(GRACE_MS)]);
-  signalGroup(child.pid, 'SIGKILL'); // those too that its leader has left behind
+  const until = performance.now() + GRACE_MS;
+  while (isGroupThere(child.pid) && performance.now() < until) await pause(LOOK_MS); // those too that its leader has left behind
+  signalGroup(child.pid, 'SIGKILL');
   await exited;
+}
+
+function isGroupThere(leader: number): boolean {
+  try {
+    return process.kill(-leader, 0);
+  } catch {
+    return false;
+  }
 }
 
 function signalGroup(leader: number, signal: NodeJS.Signals): void {

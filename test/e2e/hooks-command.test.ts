@@ -95,6 +95,24 @@ test('a command that hangs is ended with all that it has started, when its time 
   expect((await pidsOf()).filter(isAlive)).toEqual([]);
 });
 
+test('what a command has started has three seconds to end well, also where the command itself is gone at once', async () => {
+  // The shell has no trap and dies of the signal; the program that it waits for has something to put in order.
+  const inner = await script(
+    'inner',
+    'trap "sleep 1; echo in order > inner.end; exit 0" TERM; echo > inner.begun; while :; do sleep 0.1; done',
+  );
+  const turn = await script('outer', `${inner}; true`);
+  const shop = await openParts(parts.folder, { before: { command: [turn] } });
+  const run = await shop.down();
+  await until(() => existsSync(path.join(parts.folder, 'inner.begun')), {
+    describe: 'the command to run',
+    within: 30_000,
+  });
+  await run.update('abort');
+  expect(await run.report).toMatchObject({ outcome: 'aborted' });
+  expect(existsSync(path.join(parts.folder, 'inner.end'))).toBe(true);
+});
+
 test('a cancel of the workflow ends the command, and the run is recorded as cancelled', async () => {
   const turn = await script('cancelled', 'echo $$ > cancelled.pid; exec sleep 600');
   const shop = await openParts(parts.folder, { before: { command: [turn] } });
