@@ -1,7 +1,9 @@
 import type { DatabaseName } from '../contract/catalog.js';
+import { FailureType, UnwindError } from '../contract/errors.js';
 import { readRuns, type RecordedDecision, type RunRecord } from '../journal/history.js';
 import { readLog, type LogOrder, type LogRecord } from '../journal/log.js';
 import { readMeta } from '../journal/missing.js';
+import { sqlstateOf } from '../postgres/sqlstate.js';
 import type { InstanceDatabase } from '../step/database.js';
 import type { OpenInstance } from './instances.js';
 
@@ -51,7 +53,13 @@ async function readAll<T>(
   databases: readonly InstanceDatabase[],
   ask: (database: InstanceDatabase) => Promise<readonly T[]>,
 ): Promise<{ readonly read: PerDatabase<T>; readonly unread: Readonly<Record<DatabaseName, string>> }> {
-  const answers = await Promise.allSettled(databases.map(ask));
+  const answers = await Promise.allSettled(
+    databases.map((database) =>
+      ask(database).catch((error: unknown) => {
+        throw sqlstateOf(error) === '42501' ? mayNotRead(database.name) : error;
+      }),
+    ),
+  );
   const read: [DatabaseName, readonly T[]][] = [];
   const unread: [DatabaseName, string][] = [];
   answers.forEach((answer, at) => {
@@ -62,6 +70,14 @@ async function readAll<T>(
   const [first] = answers;
   if (read.length === 0 && first?.status === 'rejected') throw first.reason;
   return { read, unread: Object.fromEntries(unread) };
+}
+
+function mayNotRead(database: DatabaseName): UnwindError {
+  return new UnwindError(
+    FailureType.InsufficientPrivileges,
+    `The role of this connection may not read the journal of "${database}" (SQLSTATE 42501). Nothing was changed. Connect as the role ` +
+      'that migrates; or, as that one: grant usage on schema pgunwind and select on all tables in it.',
+  );
 }
 
 /** Where nothing was ever planned there is nothing to tell. */

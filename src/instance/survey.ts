@@ -6,6 +6,7 @@ import type { Direction } from '../contract/plan.js';
 import { halfDone, openRuns, type RunRow } from '../journal/runs.js';
 import type { LedgerReading } from '../journal/ledgers/ledger.js';
 import type { AppliedState } from '../plan/applied.js';
+import { sqlstateOf } from '../postgres/sqlstate.js';
 import type { InstanceDatabase } from '../step/database.js';
 import { dirty } from '../step/failures.js';
 import { reasonOf } from '../step/reasons.js';
@@ -39,7 +40,9 @@ export async function surveyDatabase(database: InstanceDatabase, direction: Dire
     if (standing.recovery) {
       throw dirty(database.name, [reasonOf({ code: 'standby', data: null }, database.name)]);
     }
-    const { reading, half, runs } = await readRecords(client, database, standing.journal);
+    const { reading, half, runs } = await readRecords(client, database, standing.journal).catch((error: unknown) => {
+      throw sqlstateOf(error) === '42501' ? mayNotRead(database, standing) : error;
+    });
     if (reading === null || reading.states.size === 0)
       refuseStrangeDatabase(database, direction, standing, reading !== null);
     if (standing.foreign.length > 0) throw lackingOwnership(database, standing);
@@ -148,6 +151,16 @@ function refuseStrangeDatabase(
         ? 'an empty database can be filled with "pg-unwind upgrade".'
         : 'nothing can be planned without the ledger.'),
     { details: { tables, hasLedger } },
+  );
+}
+
+/** As a rule it owns nothing there; what else it could lack it is not told by the server either. */
+function mayNotRead(database: InstanceDatabase, standing: Standing): UnwindError {
+  if (standing.foreign.length > 0) return lackingOwnership(database, standing);
+  return new UnwindError(
+    FailureType.InsufficientPrivileges,
+    `The role "${standing.role}" may not read the product's ledger or our journal in "${database.name}" (SQLSTATE 42501). ` +
+      `Nothing was changed. Connect as the owner of both, or make "${standing.role}" a member of that role, then retry.`,
   );
 }
 
