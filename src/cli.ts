@@ -9,7 +9,8 @@ if (typedIn !== undefined && process.env['npm_package_name'] === 'pg-unwind') pr
 // `pg-unwind plan … | head` closes the pipe early: that is an end, not a failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
-  throw error;
+  process.stderr.write(`error: The output cannot be written (${error.code ?? error.message}).\n`);
+  process.exit(1);
 });
 
 // Not process.exit(): a pipe as standard output is written asynchronously, and what was printed last would be lost.

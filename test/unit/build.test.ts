@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -38,3 +38,12 @@ test.skipIf(!existsSync(dist))('every compiled module loads in plain Node', () =
   const printed = execFileSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' });
   expect(JSON.parse(printed)).toEqual([]);
 });
+
+test.skipIf(!existsSync('/dev/full'))('output that finds the disk full is an error in one line, not a stack', () => {
+  const explain = 'node scripts/run.mjs cli.js explain';
+  const { status, stderr } = spawnSync('sh', ['-c', `${explain} > /dev/full`], { cwd: repository, encoding: 'utf8' });
+  expect({ status, last: stderr.trim().split('\n').at(-1) }).toEqual({
+    status: 1,
+    last: 'error: The output cannot be written (ENOSPC).',
+  });
+}, 60_000); // it may have to build
