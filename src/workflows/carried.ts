@@ -3,6 +3,7 @@ import type { PlanSummary } from '../contract/activities.js';
 import type { DatabaseName } from '../contract/catalog.js';
 import { FailureType, UnwindError } from '../contract/errors.js';
 import type { HookAnswer } from '../contract/hooks.js';
+import type { RestorePoint } from '../contract/losses.js';
 import type { Decision, Parked } from '../contract/messages.js';
 import type { RunOptionsGiven } from '../contract/run-options.js';
 import type { Pace } from '../plan/time-left.js';
@@ -27,6 +28,8 @@ export interface Carried {
   readonly answered?: Readonly<Record<string, HookAnswer>>;
   /** Left out where nobody was notified. */
   readonly notices?: { readonly count: number; readonly halt: string | null };
+  /** Left out as long as nothing is destroyed; a leg that is begun asks the journal anew. */
+  readonly restorePoints?: Readonly<Record<DatabaseName, RestorePoint>>;
   /** Calls of a data migration's handler that moved nothing, by database; left out where there were none. */
   readonly unmoved?: Readonly<Record<DatabaseName, number>>;
   /** Left out before the first step. */

@@ -3,7 +3,7 @@ import { type DevServer, startDevServer } from '../../src/temporal/dev-server.js
 import type { HandlerCall } from '../../src/contract/handler.js';
 import { newQueue, startHandlers } from '../support/handler-worker.js';
 import { until } from '../support/until.js';
-import { FakeInstance, fails, Gate, PLAN } from './fake-instance.js';
+import { dirty, FakeInstance, fails, Gate, PLAN } from './fake-instance.js';
 import { type Harness, openHarness } from './harness.js';
 import { firstRunOf, type History, partsOf } from './parts.js';
 import { saveHistory } from './saved-history.js';
@@ -135,6 +135,25 @@ test('a database that is parked stays parked in the new history', async () => {
   expect(metadata.currentDetails).toContain('codeintel is parked');
   await update('retryStep');
   expect(await report).toMatchObject({ outcome: 'completed', stepsDone: 28, decisions: [{ kind: 'retryStep' }] });
+});
+
+test('where a restore has to go is still told when all legs lie in an earlier history', async () => {
+  const point = { at: '2026-01-02T03:04:05.678Z', lsn: '0/15D6B80', timeline: 1, name: null };
+  const instance = new FakeInstance([{ release: 'v5.0.0', steps: { frontend: ids('m', 2) } }])
+    .next('readLeg 0', async (read) => ({ ...((await read()) as object), restorePoints: { frontend: point } }))
+    .next('checkDirty frontend 3', dirty('frontend'));
+  const { handle, inState, status, update, report } = await harness.start(instance);
+  await inState('needsOperator');
+  expect((await status()).restorePoints).toEqual({ frontend: point });
+  const first = firstRunOf(handle);
+  const current = harness.client.workflow.getHandle(handle.workflowId);
+  while ((await current.describe()).runId === first) {
+    await update('pause');
+    await update('resume');
+  }
+  expect(await inState('needsOperator')).toMatchObject({ restorePoints: { frontend: point } });
+  await update('retryStep');
+  expect(await report).toMatchObject({ outcome: 'completed', restorePoints: { frontend: point } });
 });
 
 test('a decision that is still being written when the history is long enough goes along', async () => {
