@@ -205,7 +205,7 @@ const WORDS: Record<DirtyCode, Words> = {
       evidence: all.map(describeNotAtEnd).join('; '),
       remedy:
         'Something has made rows of the other form (the application of another release?): stop it. Then abort this run and start again: the ' +
-        `new plan carries such a data migration to its end first; or put the rows right by hand, ${RETRY}.` +
+        `new plan carries such a data migration to its end first${atTarget(all)}; or put the rows right by hand, ${RETRY}.` +
         (recorded ? " Where only the product's own record is wrong, correct it." : ''),
     };
   },
@@ -219,6 +219,16 @@ export interface DataNotAtEnd {
   readonly found: number;
   /** What the product has noted, and not what the data says. */
   readonly recorded: boolean;
+}
+
+/** Where the way ends here, the next plan has no leg. What is only noted may be of a release whose schema the queries do not fit. */
+function atTarget(all: readonly DataNotAtEnd[]): string {
+  const commands = all
+    .filter(({ recorded }) => !recorded)
+    .map(({ id, expected }) => `"pg-unwind data run <instance> ${id} --${expected === 0 ? 'reverse' : 'forward'}"`);
+  return commands.length === 0
+    ? ''
+    : ` (at the target itself there is no way left to plan: abort, then ${commands.join(', ')})`;
 }
 
 function describeNotAtEnd({ id, description, expected, found, recorded }: DataNotAtEnd): string {

@@ -28,17 +28,19 @@ const NEWEST: Files = {
 `),
 };
 
+const RELEASES: Readonly<Record<string, Files>> = {
+  'v1.0.0': upTo(1),
+  'v2.0.0': upTo(2),
+  'v3.0.0': upTo(3),
+  'v4.0.0': upTo(4),
+  'v5.0.0': { ...upTo(5), ...NEWEST },
+};
+
 // The queries fit down to v2.0.0: there the data is asked once more, on arrival and behind a stop.
 test.each(['v3.0.0', 'v2.0.0'])(
   'what the application writes at %s, below the release where its data was taken back, is found too',
   async (stop) => {
-    const catalog = await buildLetters({
-      'v1.0.0': upTo(1),
-      'v2.0.0': upTo(2),
-      'v3.0.0': upTo(3),
-      'v4.0.0': upTo(4),
-      'v5.0.0': { ...upTo(5), ...NEWEST },
-    });
+    const catalog = await buildLetters(RELEASES);
     onTestFinished(() => catalog.remove());
     const shop = await openLetters(catalog);
     expect(await (await shop.go('v5.0.0', 'up')).unaided()).toMatchObject({ outcome: 'completed' });
@@ -67,3 +69,28 @@ test.each(['v3.0.0', 'v2.0.0'])(
     expect(await shop.database.query('select from letters where text = upper(text)')).toEqual([]);
   },
 );
+
+test('where that is found at the target itself a new way has nothing to do, and the data migration by itself takes it back', async () => {
+  const catalog = await buildLetters(RELEASES);
+  onTestFinished(() => catalog.remove());
+  const shop = await openLetters(catalog);
+  expect(await (await shop.go('v5.0.0', 'up')).unaided()).toMatchObject({ outcome: 'completed' });
+  const down = { instance: shop.name, to: 'v2.0.0' };
+  const { plan } = await shop.engine.plan({ ...down, direction: 'down' });
+  const run = await shop.engine.start('downgrade', { ...down, via: ['v3.0.0'], acceptDataLoss: plan.id });
+  await run.inState('atStop');
+  await shop.database.query(`insert into letters values (1000, 'LETTER 1000')`);
+  await run.update('continue');
+  const { parked } = await run.inState('needsOperator');
+  const [reason] = parked.flatMap(({ reasons }) => reasons);
+  expect(reason).toMatchObject({ code: 'dataNotAtEnd' });
+  expect(reason?.remedy).toContain('pg-unwind data run <instance> 7 --reverse');
+
+  await run.update('abort');
+  await run.unaided();
+  expect(await (await shop.go('v2.0.0', 'down')).unaided()).toMatchObject({ outcome: 'alreadyThere' });
+  expect(await shop.database.query('select from letters where text = upper(text)')).toHaveLength(1);
+  const alone = await shop.engine.start('dataMigration', { instance: shop.name, id: '7', direction: 'reverse' });
+  expect(await alone.unaided()).toMatchObject({ outcome: 'completed' });
+  expect(await shop.database.query('select from letters where text = upper(text)')).toEqual([]);
+});

@@ -65,6 +65,6 @@ export const DIRTY: Readonly<Record<DirtyCode, Explanation>> = {
     means:
       'At this release a data migration must be at one of its ends, and is not: somebody has made rows of the other form meanwhile.',
     remedy:
-      'Stop the application of another release. Then abort and start again (the new plan carries it to its end first), or put the rows right by hand and "retryStep". What this release can live with: "acceptDirty".',
+      'Stop the application of another release. Then abort and start again (the new plan carries it to its end first; at the target itself: "pg-unwind data run"), or put the rows right by hand and "retryStep". What this release can live with: "acceptDirty".',
   },
 };
