@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   WorkflowExecutionAlreadyStartedError,
   WorkflowFailedError,
@@ -18,6 +19,8 @@ import { endOf, meantRun, noRun, refusal, unansweredBecause, type Meant } from '
 
 const QUERY_DEADLINE_MS = 3_000;
 const UPDATE_DEADLINE_MS = 60_000;
+const TEMPORAL_BACK = 'It goes on when that server is back.';
+const RESULT_AGAIN_MS = 1_000;
 const NEVER = new AbortController().signal;
 
 /** What a status query comes to. `unanswered`: nobody polls, or nobody has answered yet. */
@@ -105,12 +108,20 @@ export function createRuns({ client, namespace, taskQueue, data }: RunsDeps): Ru
     return orNoRun(meant(instance), namespace, () => handle(instance).describe());
   }
 
-  /** Where Temporal does not say, that of the configuration. */
-  async function queue(instance: string): Promise<RunQueue> {
-    const described = await client
-      .withDeadline(Date.now() + QUERY_DEADLINE_MS, () => handle(instance).describe())
-      .catch(() => null);
-    return { own: described?.taskQueue ?? taskQueue, configured: taskQueue };
+  /** Null: Temporal itself does not say. */
+  async function queue(instance: string, signal = NEVER): Promise<RunQueue | null> {
+    try {
+      const { taskQueue: own } = await abortable(client, signal, () =>
+        client.withDeadline(Date.now() + QUERY_DEADLINE_MS, () => handle(instance).describe()),
+      );
+      return { own, configured: taskQueue };
+    } catch {
+      return null;
+    }
+  }
+
+  async function queueOrOurs(instance: string): Promise<RunQueue> {
+    return (await queue(instance)) ?? { own: taskQueue, configured: taskQueue };
   }
 
   async function findOpen(instance: string): Promise<OpenRun | null> {
@@ -129,7 +140,9 @@ export function createRuns({ client, namespace, taskQueue, data }: RunsDeps): Ru
       if (error instanceof WorkflowNotFoundError) throw noRun(meant(instance), namespace, error);
       const why = unansweredBecause(error);
       if (why === null) throw error;
-      const asked = await queue(instance);
+      const asked = await queue(instance, signal);
+      if (asked === null)
+        return { kind: 'unanswered', why: 'the Temporal server does not answer', todo: TEMPORAL_BACK };
       if (asked.own === asked.configured) return { kind: 'unanswered', why };
       const todo = workerFor(asked, meant(instance).workflowId);
       return { kind: 'unanswered', why: `${why} (task queue "${asked.own}")`, todo };
@@ -148,12 +161,17 @@ export function createRuns({ client, namespace, taskQueue, data }: RunsDeps): Ru
   }
 
   async function result(instance: string, signal = NEVER): Promise<UnwindReport> {
-    try {
-      const answer: unknown = await abortable(client, signal, () => handle(instance).result());
-      return answer as UnwindReport; // the contract of both workflow types
-    } catch (error) {
-      if (error instanceof WorkflowNotFoundError) throw noRun(meant(instance), namespace, error);
-      throw error instanceof WorkflowFailedError ? endOf(meant(instance), error) : error;
+    for (;;) {
+      try {
+        const answer: unknown = await abortable(client, signal, () => handle(instance).result());
+        return answer as UnwindReport; // the contract of both workflow types
+      } catch (error) {
+        if (error instanceof WorkflowNotFoundError) throw noRun(meant(instance), namespace, error);
+        if (error instanceof WorkflowFailedError) throw endOf(meant(instance), error);
+        // Who watches outlives a Temporal server that is away for longer than the SDK's own patience, as the run does.
+        if (signal === NEVER || signal.aborted || unansweredBecause(error) === null) throw error;
+        await sleep(RESULT_AGAIN_MS, undefined, { signal }).catch(() => undefined);
+      }
     }
   }
 
@@ -167,7 +185,7 @@ export function createRuns({ client, namespace, taskQueue, data }: RunsDeps): Ru
     } catch (error) {
       if (error instanceof WorkflowUpdateFailedError) throw refusal(meant(instance).words, name, error);
       if (unansweredBecause(error) !== null)
-        throw noWorker(meant(instance).words, meant(instance).workflowId, await queue(instance), error);
+        throw noWorker(meant(instance).words, meant(instance).workflowId, await queueOrOurs(instance), error);
       throw error;
     }
   }
