@@ -32,7 +32,10 @@ export async function untilDone<T>(run: Run, place: Place, work: () => Promise<T
   const { parked, tokens } = run.progress;
   let stale = 0;
   // An entry that is there already was carried over from the earlier part of this run.
-  if (parked.has(keyOf(place)) && !(await operatorSaysRetry(run, place))) return undefined;
+  if (parked.has(keyOf(place))) {
+    if (!(await operatorSaysRetry(run, place))) return undefined;
+    if (run.progress.paused && !(await untilResumed(run, place.claims))) return undefined;
+  }
   for (;;) {
     try {
       await claimMissing(run, place.claims);

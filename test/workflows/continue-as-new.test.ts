@@ -137,6 +137,33 @@ test('a database that is parked stays parked in the new history', async () => {
   expect(await report).toMatchObject({ outcome: 'completed', stepsDone: 28, decisions: [{ kind: 'retryStep' }] });
 });
 
+test('a pause holds in a new history for a database that is parked there, also when its step is retried', async () => {
+  const instance = new FakeInstance([{ release: 'v5.0.0', steps: { frontend: ['m1'], codeintel: ['c1'] } }]).next(
+    'applyMigration codeintel 1',
+    fails('StepFailed'),
+  );
+  const { handle, inState, update, report } = await harness.start(instance);
+  await inState('needsOperator');
+  const current = harness.client.workflow.getHandle(handle.workflowId);
+  while ((await current.describe()).runId === firstRunOf(handle)) {
+    await update('pause');
+    await update('resume');
+  }
+  await inState('needsOperator');
+  await update('pause', { by: 'ann' });
+  const checks = instance.count('checkDirty codeintel');
+  await update('retryStep', { by: 'bob' });
+  const atRest = async () => {
+    const { raw } = await current.describe();
+    return !raw.pendingWorkflowTask && (raw.pendingActivities ?? []).length === 0;
+  };
+  await until(atRest, { describe: 'whatever the retry has begun to end' });
+  expect(instance.count('checkDirty codeintel')).toBe(checks);
+  expect(instance.count('applyMigration codeintel 1')).toBe(1);
+  await update('resume');
+  expect(await report).toMatchObject({ outcome: 'completed', stepsDone: 2 });
+});
+
 test('where a restore has to go is still told when all legs lie in an earlier history', async () => {
   const point = { at: '2026-01-02T03:04:05.678Z', lsn: '0/15D6B80', timeline: 1, name: null };
   const instance = new FakeInstance([{ release: 'v5.0.0', steps: { frontend: ids('m', 2) } }])
