@@ -55,9 +55,12 @@ export function grownSince(before: readonly Loss[], now: readonly Loss[]): strin
     const was = shown.get(key)?.value ?? 0;
     if (value <= was + Math.max(FEW, was * SHARE)) return [];
     const unit = loss.kind === 'column' ? 'value' : 'row';
-    return [
-      `${loss.database} ${loss.object} held ${countedText(was.toLocaleString('en-US'), unit)}, and holds ${value.toLocaleString('en-US')} now`,
-    ];
+    const what = `${loss.database} ${loss.object}`;
+    const holds = value.toLocaleString('en-US');
+    if (!shown.has(key) && before.some(({ database, object }) => `${database} ${object}` === key)) {
+      return [`${what} could not be counted then, and holds ${countedText(holds, unit)} now`];
+    }
+    return [`${what} held ${countedText(was.toLocaleString('en-US'), unit)}, and holds ${holds} now`];
   });
 }
 

@@ -39,6 +39,12 @@ test('columns are judged by their values; what is only rewritten does not count;
   expect(grownSince([], [loss(101)])).toHaveLength(1);
 });
 
+test('what nobody could count when it was shown is not said to have held nothing', () => {
+  expect(grownSince([loss(0, { rows: null })], [loss(2_000)])).toEqual([
+    'frontend public.jobs could not be counted then, and holds 2,000 rows now',
+  ]);
+});
+
 test('a summary names the ten largest, counts the rest, and leaves out what holds nothing', () => {
   const losses = Array.from({ length: 15 }, (_, n) => loss(n, { object: `public.t${n}` }));
   const totals = { tables: 15, columns: 0, rows: { value: 105, exact: true }, bytes: { value: 1050, exact: true } };
