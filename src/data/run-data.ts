@@ -73,6 +73,7 @@ async function carryOut(
   let passRows = 0;
   // An attempt that goes on at a cursor has not seen what lies behind it: that pass proves nothing by finding nothing.
   let isWhole = false;
+  let emptyPasses = 0;
   while (progress !== target) {
     context.signal.throwIfAborted();
     await throttle.pass();
@@ -97,7 +98,13 @@ async function carryOut(
     }
     if (progress === target) break;
     if (unmoved >= limits.stallBatches) throw stalled(order, progress, `${Math.round(unmoved)} batches moved nothing`);
-    if (passEnded && isWhole && passRows === 0) throw stalled(order, progress, 'a whole pass found nothing to do');
+    if (passEnded && isWhole && passRows === 0) {
+      // A query that skips what others have locked finds it a moment later: as patient as with a lock that is waited for.
+      emptyPasses += 1;
+      if (emptyPasses >= limits.triesPerBatch) throw stalled(order, progress, 'a whole pass found nothing to do');
+      site.doing('a whole pass found nothing to do; looking again');
+      await context.pause(250 * 2 ** (emptyPasses - 1));
+    } else if (batch.rows > 0) emptyPasses = 0;
     if (passEnded) {
       passRows = 0;
       isWhole = false;

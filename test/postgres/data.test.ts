@@ -339,6 +339,30 @@ describe('a batch that fails', () => {
     expect(await movedMoreThanOnce(staged)).toEqual([]);
   });
 
+  test('does not stall where its query skips what others have locked: it looks again a moment later', async () => {
+    const batch = `with batch as (select id from letters where text = upper(text) limit $1 for update skip locked),
+      moved as (update letters l set text = lower(text) from batch b where l.id = b.id returning l.id),
+      seen as (insert into witness (what) select id from moved returning 1)
+      select count(*) as rows, null as cursor from seen`;
+    staged = await stageData({ batch });
+    const run = await withClient(staged.database.url, async (holder) => {
+      await holder.query('begin; update letters set text = text where id = 500');
+      const under = staged.run1();
+      await until(async () => (await staged.database.query(`select from witness having count(*) = 999`)).length > 0, {
+        describe: 'all other rows to be moved',
+      });
+      const looked = staged.beats.length;
+      await Promise.race([
+        until(() => staged.beats.length > looked + 1, { describe: 'a pass that finds nothing' }),
+        under,
+      ]);
+      await holder.query('rollback');
+      return under;
+    });
+    expect(run).toMatchObject({ rows: 1_000, progress: 0 });
+    expect(await movedMoreThanOnce(staged)).toEqual([]);
+  });
+
   test('because it was cancelled ends the attempt within two seconds, with nothing of that batch left', async () => {
     staged = await stageData({
       batch: KEYSET.batch.replace('select id from letters', 'select id from letters, (select pg_sleep(60)) s'),
