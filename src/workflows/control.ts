@@ -103,7 +103,7 @@ function standsAtBoundary({ progress }: Run): boolean {
 export async function turnBack({ progress }: Run): Promise<never> {
   const { input, plan, turningBack, options } = progress;
   const blockers = options.blockers ?? input.blockers;
-  const by = turningBack?.by ?? input.by;
+  const by = turningBack?.by || input.by; // a start takes no empty name, an update does
   const workflowType = progress.direction === 'down' ? WorkflowType.upgrade : WorkflowType.downgrade;
   const { memo = {} } = workflowInfo();
   const goBack = makeContinueAsNewFunc<(input: UnwindInput) => Promise<unknown>>({ workflowType, memo });
@@ -111,7 +111,7 @@ export async function turnBack({ progress }: Run): Promise<never> {
     instance: input.instance,
     to: plan?.from ?? input.to, // the validator saw one
     turnsBack: progress.run,
-    ...(by === undefined || by === null ? {} : { by }),
+    ...(by === undefined ? {} : { by }),
     ...(blockers === undefined ? {} : { blockers }),
   });
 }

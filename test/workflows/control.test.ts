@@ -97,6 +97,14 @@ test('turnBack lets the running script end, then the same id goes the other way,
   await saveHistory(harness.client.workflow.getHandle(handle.workflowId, first), 'turned-back');
 });
 
+test('a turnBack of somebody who leaves the name empty goes back all the same', async () => {
+  const instance = twoLegs().next('applyMigration frontend 1', fails('StepFailed'));
+  const { inState, update, report } = await harness.start(instance);
+  await inState('needsOperator');
+  await update('turnBack', { by: '', why: '' });
+  expect(await report).toMatchObject({ direction: 'up', outcome: 'completed' });
+});
+
 test('of operators who contradict each other at once, the order of the history counts, and each refusal names whose word came first', async () => {
   const gate = new Gate();
   const instance = twoLegs().next('applyMigration frontend 1', fails('StepFailed')).next('endRun', gate.twist);
