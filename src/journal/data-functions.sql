@@ -181,6 +181,10 @@ begin
   if p_rows is null or p_rows < 0 then
     raise exception 'a batch of % rows', coalesce(p_rows::text, 'unknown') using errcode = 'UW006', hint = 'Count from 0.';
   end if;
+  if length(p_cursor) > 2000 then
+    raise exception 'a cursor of % characters', length(p_cursor)
+      using errcode = 'UW006', hint = 'At most 2,000: it travels with each call, and stays in Temporal''s history.';
+  end if;
   perform pgunwind.end_batch(standing.run, standing.leg, p_id, p_cursor, p_rows);
 end
 $$;

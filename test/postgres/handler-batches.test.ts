@@ -172,6 +172,20 @@ describe("a batch of the product's own", () => {
     expect(await staged.database.query('select what from witness')).toEqual([]);
   });
 
+  test('is refused with a cursor that is too long to travel with each call', async () => {
+    staged = await stageData();
+    await begin();
+    await inDatabase(async (client) => {
+      await client.query('begin');
+      await moveHundred(client, null);
+      expect(await refused(client, () => done(client, null, 'x'.repeat(2_001), 100))).toBe(
+        'UW006: a cursor of 2001 characters',
+      );
+    });
+    expect(await movedMoreThanOnce(staged)).toEqual([]);
+    expect(await row()).toMatchObject({ cursor: null, batches: 0 });
+  });
+
   test('is refused once the data migration is done, and where none was begun', async () => {
     staged = await stageData();
     await inDatabase(async (client) => {
