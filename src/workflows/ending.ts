@@ -41,6 +41,7 @@ export async function complete(
 
 /** Every database is where it should be and was checked: the run was planned and ends there. */
 export async function endAlreadyThere(run: Run, plan: PlanSummary): Promise<UnwindReport> {
+  run.progress.ending = true;
   await endRunAs(run, 'completed');
   run.progress.phase = 'completed';
   await yieldClaims(run, plan.databases, 'ended');

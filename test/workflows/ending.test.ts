@@ -81,6 +81,20 @@ test('an abort of an instance that is there already but dirty ends the run', asy
   expect((await report).outcome).toBe('aborted');
 });
 
+test('an instance that is there already takes no update while its end is recorded, which it could not carry out', async () => {
+  const gate = new Gate();
+  const instance = new FakeInstance([{ release: 'v5.0.0', steps: { frontend: [] }, closed: true }]).next(
+    'endRun',
+    gate.twist,
+  );
+  const { update, report, status } = await harness.start(instance);
+  await gate.reached;
+  for (const name of ['turnBack', 'abort']) expect(await refusalOf(update(name))).toContain('already ended');
+  gate.open();
+  expect((await report).outcome).toBe('alreadyThere');
+  expect((await status()).state).toBe('completed');
+});
+
 test('a claim that cannot be given back is a warning, not a failure', async () => {
   const instance = twoLegs().next('yieldClaim', fails('JournalIncomplete', 'the server is a standby now'));
   const result = await (await harness.start(instance)).report;
