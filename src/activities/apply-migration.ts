@@ -1,7 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import type { Activities, StepOutcome } from '../contract/activities.js';
+import type { BlockerPolicy } from '../contract/blockers.js';
+import { blockersSet } from '../journal/runs.js';
 import { applyStep } from '../step/apply.js';
+import type { InstanceDatabase } from '../step/database.js';
 import { verdictFrom } from '../step/dirty-check.js';
 import type { ActivityDeps } from './deps.js';
 
@@ -34,6 +37,7 @@ export function createApplyMigration({
       await database.prepare();
       const { step, script, total } = await plans.step(database, plan, leg, seq);
       name = `${migration} ${step.name}, ${seq} of ${total} of ${database.name} ${direction}`;
+      const blockers = (attempt === 1 ? null : await blockersSince(database, run)) ?? input.blockers;
       const { outcome: applied, check } = await applyStep(
         database,
         {
@@ -59,7 +63,7 @@ export function createApplyMigration({
           working: () => {
             doing = 'running';
           },
-          ...(input.blockers === undefined ? {} : { blockers: input.blockers }),
+          ...(blockers === undefined ? {} : { blockers }),
           onEnded: (who, words) => {
             metrics.endedSession(at);
             log.warn(
@@ -97,6 +101,14 @@ export function createApplyMigration({
       clearInterval(ticker);
     }
   };
+}
+
+/**
+ * An attempt that follows another has its input, which may be older than what an operator has said since. What is wrong with a
+ * database that does not answer, the step itself finds out and tells.
+ */
+function blockersSince(database: InstanceDatabase, run: string): Promise<BlockerPolicy | null> {
+  return database.sessions.withSession(({ client }) => blockersSet(client, run)).catch(() => null);
 }
 
 function told({ how, unit }: StepOutcome): string {

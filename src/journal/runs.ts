@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { Owner } from '../contract/activities.js';
+import { BLOCKER_POLICIES, type BlockerPolicy } from '../contract/blockers.js';
 import type { MigrationId } from '../contract/catalog.js';
 import type { Direction, PlanId } from '../contract/plan.js';
 
@@ -179,6 +180,19 @@ export async function recordDecision(
 ): Promise<void> {
   const { run, plan, at, kind, by, why, details } = decision;
   await client.query(DECIDE, [run, plan, at, kind, by, why, JSON.stringify(details)]);
+}
+
+const BLOCKERS_SET = `-- pg-unwind runs.blockers-set
+select d.details->'options'->>'blockers' as blockers
+  from pgunwind.decision d
+ where d.run = $1 and d.kind = 'setOptions' and d.details->'options' ? 'blockers'
+ order by d.id desc
+ limit 1`;
+
+/** What an operator has said last about sessions in the way of this run's steps; null: nothing. */
+export async function blockersSet(client: pg.ClientBase, run: string): Promise<BlockerPolicy | null> {
+  const said = (await client.query<{ blockers: string }>(BLOCKERS_SET, [run])).rows[0]?.blockers;
+  return BLOCKER_POLICIES.find((policy) => policy === said) ?? null;
 }
 
 const IS_APPROVED = `-- pg-unwind runs.is-approved
