@@ -39,11 +39,15 @@ test.skipIf(!existsSync(dist))('every compiled module loads in plain Node', () =
   expect(JSON.parse(printed)).toEqual([]);
 });
 
-test.skipIf(!existsSync('/dev/full'))('output that finds the disk full is an error in one line, not a stack', () => {
-  const explain = 'node scripts/run.mjs cli.js explain';
-  const { status, stderr } = spawnSync('sh', ['-c', `${explain} > /dev/full`], { cwd: repository, encoding: 'utf8' });
-  expect({ status, last: stderr.trim().split('\n').at(-1) }).toEqual({
-    status: 1,
-    last: 'error: The output cannot be written (ENOSPC).',
-  });
-}, 60_000); // it may have to build
+test.skipIf(!existsSync('/dev/full'))(
+  'output that finds the disk full is an error in one line, not a stack',
+  () => {
+    const explain = 'node scripts/run.mjs cli.js explain';
+    const { status, stderr } = spawnSync('sh', ['-c', `${explain} > /dev/full`], { cwd: repository, encoding: 'utf8' });
+    expect({ status, last: stderr.trim().split('\n').at(-1) }).toEqual({
+      status: 1,
+      last: 'error: The output cannot be written (ENOSPC).',
+    });
+  },
+  60_000,
+); // it may have to build
