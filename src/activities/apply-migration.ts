@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
-import type { Activities, StepOutcome } from '../contract/activities.js';
-import type { BlockerPolicy } from '../contract/blockers.js';
-import { blockersSet } from '../journal/runs.js';
+import type { Activities, ApplyMigrationInput, StepOutcome } from '../contract/activities.js';
+import { FailureType, UnwindError } from '../contract/errors.js';
+import { saidSince, type SaidSince } from '../journal/runs.js';
 import { applyStep } from '../step/apply.js';
 import type { InstanceDatabase } from '../step/database.js';
 import { verdictFrom } from '../step/dirty-check.js';
@@ -37,7 +37,9 @@ export function createApplyMigration({
       await database.prepare();
       const { step, script, total } = await plans.step(database, plan, leg, seq);
       name = `${migration} ${step.name}, ${seq} of ${total} of ${database.name} ${direction}`;
-      const blockers = (attempt === 1 ? null : await blockersSince(database, run)) ?? input.blockers;
+      const said = attempt === 1 ? null : await askSaid(database, input, context.info.scheduledTimestampMs);
+      if (said?.isOver) throw ending(input);
+      const blockers = said?.blockers ?? input.blockers;
       const { outcome: applied, check } = await applyStep(
         database,
         {
@@ -107,8 +109,16 @@ export function createApplyMigration({
  * An attempt that follows another has its input, which may be older than what an operator has said since. What is wrong with a
  * database that does not answer, the step itself finds out and tells.
  */
-function blockersSince(database: InstanceDatabase, run: string): Promise<BlockerPolicy | null> {
-  return database.sessions.withSession(({ client }) => blockersSet(client, run)).catch(() => null);
+function askSaid(database: InstanceDatabase, step: ApplyMigrationInput, begunMs: number): Promise<SaidSince | null> {
+  return database.sessions.withSession(({ client }) => saidSince(client, step, new Date(begunMs))).catch(() => null);
+}
+
+function ending({ database, migration, direction }: ApplyMigrationInput): UnwindError {
+  return new UnwindError(
+    FailureType.RunEnding,
+    `An operator ends this run, and ${migration} ${direction} on "${database}" was held up: each attempt was rolled back whole, and nothing of ` +
+      'it stands. It is not tried again.',
+  );
 }
 
 function told({ how, unit }: StepOutcome): string {

@@ -23,8 +23,9 @@ const QUERY_MS = 60_000;
 const ALL_MS = 180_000;
 
 /**
- * Is every data migration where it must be at the release of this leg? Those that the leg has moved are asked of their data once
- * more, when nobody may have made new rows, and so are those that cannot be asked behind it; of the others the product's own record is read, where it keeps one.
+ * Is every data migration where it must be at the release of this leg? Those that the leg has moved are asked of their data
+ * once more, when nobody may have made new rows, and so are those that cannot be asked behind it; of the others the product's
+ * own record is read, where it keeps one.
  */
 export async function dataAtRelease(
   { instances, plans, log }: Pick<ActivityDeps, 'instances' | 'plans' | 'log'>,

@@ -66,6 +66,8 @@ export const FailureType = {
   HookUnanswered: 'HookUnanswered',
   /** Somebody completed or failed the activity by hand (`temporal activity complete`, `fail`). The run parks. */
   SettledByHand: 'SettledByHand',
+  /** An operator ends the run (`abort`, `turnBack`): a step that was held up and of which nothing stands is not tried again. */
+  RunEnding: 'RunEnding',
   /** An error of pg-unwind itself that has no name here. */
   Unexpected: 'Unexpected',
 } as const;

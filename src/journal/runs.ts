@@ -182,17 +182,40 @@ export async function recordDecision(
   await client.query(DECIDE, [run, plan, at, kind, by, why, JSON.stringify(details)]);
 }
 
-const BLOCKERS_SET = `-- pg-unwind runs.blockers-set
-select d.details->'options'->>'blockers' as blockers
-  from pgunwind.decision d
- where d.run = $1 and d.kind = 'setOptions' and d.details->'options' ? 'blockers'
- order by d.id desc
- limit 1`;
+const SAID_SINCE = `-- pg-unwind runs.said-since
+select (select d.details->'options'->>'blockers'
+          from pgunwind.decision d
+         where d.run = $1 and d.kind = 'setOptions' and d.details->'options' ? 'blockers'
+         order by d.id desc
+         limit 1) as blockers,
+       exists (select from pgunwind.decision d
+                where d.run = $1 and d.at >= $3::timestamptz
+                  and (d.kind = 'turnBack' or d.kind = 'abort' and d.details->>'at' is distinct from 'boundary'))
+       and not exists (select from pgunwind.step s where s.run = $1 and s.seq = $2) as "isOver"`;
 
-/** What an operator has said last about sessions in the way of this run's steps; null: nothing. */
-export async function blockersSet(client: pg.ClientBase, run: string): Promise<BlockerPolicy | null> {
-  const said = (await client.query<{ blockers: string }>(BLOCKERS_SET, [run])).rows[0]?.blockers;
-  return BLOCKER_POLICIES.find((policy) => policy === said) ?? null;
+export interface SaidSince {
+  /** The last word about sessions in the way of this run's steps; null: none. */
+  readonly blockers: BlockerPolicy | null;
+  /** The run is being ended, and of this step nothing stands. */
+  readonly isOver: boolean;
+}
+
+/**
+ * What operators have said while a step was being tried.
+ * @param since - When the step was begun: one that begins in a run that somebody ends knows it.
+ */
+export async function saidSince(
+  client: pg.ClientBase,
+  step: { readonly run: string; readonly seq: number },
+  since: Date,
+): Promise<SaidSince> {
+  const { rows } = await client.query<{ blockers: string | null; isOver: boolean }>(SAID_SINCE, [
+    step.run,
+    step.seq,
+    since.toISOString(),
+  ]);
+  const { blockers = null, isOver = false } = rows[0] ?? {};
+  return { blockers: BLOCKER_POLICIES.find((policy) => policy === blockers) ?? null, isOver };
 }
 
 const IS_APPROVED = `-- pg-unwind runs.is-approved

@@ -173,6 +173,11 @@ export const FAILURES: Readonly<Record<FailureType, Explanation>> = {
     remedy:
       'What it has really done is in the journal. Send "retryStep": it ends what is left of the attempt, and looks there first.',
   },
+  RunEnding: {
+    means:
+      'An operator ended the run ("abort", "turnBack") while a step was held up; each of its attempts had been rolled back whole.',
+    remedy: 'Nothing: the step is not tried again, and the run ends.',
+  },
   Unexpected: {
     means: 'An error that has no name here: of pg-unwind itself, or of something beneath it.',
     remedy:
