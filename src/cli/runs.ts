@@ -19,6 +19,8 @@ import { endOf, meantRun, noRun, refusal, unansweredBecause, type Meant } from '
 
 const QUERY_DEADLINE_MS = 3_000;
 const UPDATE_DEADLINE_MS = 60_000;
+/** A worker answers in some hundredths of a second. */
+const UPDATE_PATIENCE_MS = 3_000;
 const TEMPORAL_BACK = 'It goes on when that server is back.';
 const RESULT_AGAIN_MS = 1_000;
 const NEVER = new AbortController().signal;
@@ -47,7 +49,11 @@ export interface Runs {
   figures(instance: string, signal?: AbortSignal): Promise<FiguresByActivity>;
   /** Waits for the end over continue-as-new. @throws UnwindError or CommandError RunStopped, as the run ended. */
   result(instance: string, signal?: AbortSignal): Promise<UnwindReport>;
-  update(instance: string, name: string, input: unknown): Promise<StatusReport>;
+  /**
+   * @param unanswered - Told once, with the task queue, when no worker has answered for some seconds: the update is waited for
+   *   on, for up to a minute.
+   */
+  update(instance: string, name: string, input: unknown, unanswered?: (queue: RunQueue) => void): Promise<StatusReport>;
   /** Pollers for workflow tasks that the server has seen in the last minutes. */
   pollers(): Promise<number>;
 }
@@ -175,7 +181,15 @@ export function createRuns({ client, namespace, taskQueue, data }: RunsDeps): Ru
     }
   }
 
-  async function update(instance: string, name: string, input: unknown): Promise<StatusReport> {
+  async function update(
+    instance: string,
+    name: string,
+    input: unknown,
+    unanswered: (queue: RunQueue) => void = () => undefined,
+  ): Promise<StatusReport> {
+    let over = false;
+    const tell = (asked: RunQueue | null) => void (over || asked === null || unanswered(asked));
+    const patience = setTimeout(() => void queue(instance).then(tell), UPDATE_PATIENCE_MS);
     try {
       return await orNoRun(meant(instance), namespace, () =>
         client.withDeadline(Date.now() + UPDATE_DEADLINE_MS, () =>
@@ -187,6 +201,9 @@ export function createRuns({ client, namespace, taskQueue, data }: RunsDeps): Ru
       if (unansweredBecause(error) !== null)
         throw noWorker(meant(instance).words, meant(instance).workflowId, await queueOrOurs(instance), error);
       throw error;
+    } finally {
+      over = true;
+      clearTimeout(patience);
     }
   }
 

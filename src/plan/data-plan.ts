@@ -4,6 +4,7 @@ import type { Catalog, CatalogDataMigration, DatabaseName, DataMigrationId } fro
 import { FailureType, UnwindError } from '../contract/errors.js';
 import type { Plan, PlannedDataStep } from '../contract/plan.js';
 import { readLedgers, type AppliedState } from './applied.js';
+import { expectedProgress } from './data-expected.js';
 import { isSame, knownReleases, type IdSets, type KnownRelease } from './known-releases.js';
 import { planId, setHash, type Sha256 } from './plan.js';
 import { dataStepLabel, windowText } from './report.js';
@@ -34,6 +35,8 @@ export function makeDataPlan(input: DataPlanInput, sha256: Sha256): Plan {
   const { applied, standing } = standingRelease(catalog, input.databases, input.ledger);
   if (standing === null) throw betweenReleases(migration);
   if (!windowHolds(catalog, applied, migration)) throw outsideWindow(migration, standing);
+  if (direction === 'reverse' && expectedProgress(catalog, input.databases, standing.label, migration) === 1)
+    throw isDeprecated(migration, standing);
   const step: PlannedDataStep = {
     id: migration.id,
     database: migration.database,
@@ -110,6 +113,14 @@ function outsideWindow(migration: CatalogDataMigration, { label }: KnownRelease)
     migration,
     `cannot be run at ${label}, where the instance stands: its queries are for the schema of other releases (${windowText(migration)})`,
     'Take the instance to one of those first; a downgrade or upgrade that passes them runs it by itself.',
+  );
+}
+
+function isDeprecated(migration: CatalogDataMigration, { label }: KnownRelease): UnwindError {
+  return notRunnable(
+    migration,
+    `cannot be reversed at ${label}, where the instance stands: that release deprecates it, and nothing there reads the older form`,
+    'Take the instance to an earlier release; a downgrade to one from before it was introduced reverses it by itself.',
   );
 }
 

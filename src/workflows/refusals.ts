@@ -67,6 +67,12 @@ export function refuseWhileOverruling({ overruling }: Progress, key: string): vo
 
 export function refuseAbort(progress: Progress, input: unknown): void {
   const { at } = parse(abortSchema, input ?? {}, UpdateName.abort, '{} or {"at":"boundary"}');
+  const { asked } = progress;
+  if (at === 'boundary' && asked !== undefined && asked !== null) {
+    refuse(
+      'This run moves one data migration and reaches no other release. Nothing was done. Send "abort" without "at".',
+    );
+  }
   const over = progress.phase === 'completed' || progress.phase === 'aborted' || progress.phase === 'cancelled';
   if (over || (progress.ending && progress.parked.size === 0)) refuse('The run has already ended.');
   if (progress.aborting) refuseWhileEnding(progress);
@@ -133,8 +139,14 @@ export function refuseContinue(progress: Progress, input: unknown): void {
 
 export function refuseWhenOver(progress: Progress): void {
   const over = progress.phase === 'completed' || progress.phase === 'aborted' || progress.phase === 'cancelled';
-  if (over || progress.ending) refuse('The run has already ended.');
+  if (over) refuse('The run has already ended.');
   if (progress.aborting) refuseWhileEnding(progress);
+  if (!progress.ending) return;
+  if (progress.parked.size === 0) refuse('The run has already ended.');
+  refuse(
+    `All steps of this run are done, and only its end could not be recorded. Nothing was done. Send "${UpdateName.retryStep}" to record it, or ` +
+      `"${UpdateName.abort}" to end without; then start another run.`,
+  );
 }
 
 function refuseWhileEnding(progress: Progress): never {

@@ -105,6 +105,18 @@ test('a turnBack of somebody who leaves the name empty goes back all the same', 
   expect(await report).toMatchObject({ direction: 'up', outcome: 'completed' });
 });
 
+test('a turnBack keeps the memo that the run was started with, beside that of its own plan', async () => {
+  const instance = twoLegs().next('applyMigration frontend 1', fails('StepFailed'));
+  const { handle, inState, update, report } = await harness.start(instance, { memo: { ticket: 'OPS-1182' } });
+  const { run } = await inState('needsOperator');
+  await update('turnBack');
+  const back = await report;
+  expect(back.direction).toBe('up');
+  expect(back.run).not.toBe(run);
+  const { memo } = await harness.client.workflow.getHandle(handle.workflowId).describe();
+  expect(memo).toMatchObject({ ticket: 'OPS-1182', UnwindPlan: { run: back.run } });
+});
+
 test('of operators who contradict each other at once, the order of the history counts, and each refusal names whose word came first', async () => {
   const gate = new Gate();
   const instance = twoLegs().next('applyMigration frontend 1', fails('StepFailed')).next('endRun', gate.twist);

@@ -96,6 +96,7 @@ test('an abort while it plans ends it without a plan; one while it moves gives t
   const moving = letters().next('runDataMigration', untilCancelled);
   const second = await start(moving);
   await until(async () => (await second.status()).data.some(({ running }) => running), { describe: 'moved data' });
+  expect(await refusalOf(second.update('abort', { at: 'boundary' }))).toContain('reaches no other release');
   await second.update('abort');
   expect(await second.report).toMatchObject({
     outcome: 'aborted',

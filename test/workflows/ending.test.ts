@@ -106,6 +106,7 @@ test('an end that cannot be recorded parks; an abort then still works', async ()
   const instance = twoLegs().next('endRun', fails('JournalIncomplete'));
   const { inState, update, report } = await harness.start(instance);
   await inState('needsOperator');
+  expect(await refusalOf(update('turnBack'))).toContain('only its end could not be recorded');
   await update('abort');
   expect(await report).toMatchObject({ outcome: 'aborted', standsAt: 'v5.0.0', stepsDone: 6 });
 });

@@ -28,6 +28,8 @@ export interface StartOptions {
   /** Added to `{instance, to}`. */
   readonly input?: Readonly<Record<string, unknown>>;
   readonly name?: string;
+  /** What a person gave the run as its memo. */
+  readonly memo?: Readonly<Record<string, unknown>>;
   readonly worker?: Partial<WorkerOptions>;
 }
 
@@ -75,6 +77,7 @@ export async function openHarness(server: { address: string; namespace: string }
       const handle = await client.workflow.start(options.type ?? 'downgrade', {
         taskQueue,
         workflowId: options.type === 'dataMigration' ? dataWorkflowIdOf(name, '7') : workflowIdOf(name),
+        ...(options.memo === undefined ? {} : { memo: options.memo }),
         args: [...(options.args ?? [{ instance: name, ...asked, ...options.input }])],
       });
       const report = handle.result() as Promise<UnwindReport>;

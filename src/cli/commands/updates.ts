@@ -197,7 +197,11 @@ async function send(invocation: Invocation, update: string, input: Readonly<Reco
   const instance = argument(invocation, 0);
   const who = { by: operatorName(invocation), ...optional('why', stringOption(invocation.options, 'why')) };
   const status = await withRuns(invocation, instance, async (runs) => {
-    const answer = await runs.update(instance, update, { ...input, ...who });
+    const answer = await runs.update(instance, update, { ...input, ...who }, ({ own }) =>
+      invocation.terminal.err(
+        `No worker on the task queue "${own}" has answered yet. "${update}" is waited for, up to a minute in all; only a worker that is running can take it.`,
+      ),
+    );
     // The answer is given before the run has turned: asked again, it shows where the decision led.
     const after = await runs.status(instance);
     return after.kind === 'answered' ? after.status : answer;

@@ -1,5 +1,5 @@
 import type { Client } from '@temporalio/client';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { createRuns } from '../../../src/cli/runs.js';
 
 const UNAVAILABLE = 14;
@@ -39,4 +39,37 @@ test('who leaves meanwhile is let go, and another failure is one', async () => {
   const broken = clientThatFails(99, INTERNAL);
   await expect(runs(broken.client).result('acme-eu', new AbortController().signal)).rejects.toThrow('Failed to get');
   expect(broken.asked()).toBe(1);
+});
+
+test('who sends an update that no worker takes is told after some seconds, and not when it is answered at once', async () => {
+  vi.useFakeTimers();
+  try {
+    let give: (answer: object) => void = () => undefined;
+    const answer = new Promise<object>((resolve) => (give = resolve));
+    const handle = {
+      workflowId: 'unwind/acme-eu',
+      executeUpdate: () => answer,
+      describe: async () => ({ taskQueue: 'another' }),
+    };
+    const client = {
+      options: {},
+      withAbortSignal: (_signal: AbortSignal, work: () => unknown) => work(),
+      withDeadline: (_at: number, work: () => unknown) => work(),
+      workflow: { getHandle: () => handle },
+    } as unknown as Client; // all that is asked of it here
+    const told: unknown[] = [];
+    const sent = runs(client).update('acme-eu', 'pause', {}, (queue) => told.push(queue));
+    await vi.advanceTimersByTimeAsync(2_900);
+    expect(told).toEqual([]);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(told).toEqual([{ own: 'another', configured: 'q' }]);
+    give({});
+    await sent;
+
+    await runs(client).update('acme-eu', 'pause', {}, (queue) => told.push(queue));
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(told).toHaveLength(1);
+  } finally {
+    vi.useRealTimers();
+  }
 });

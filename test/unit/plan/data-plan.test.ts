@@ -86,7 +86,7 @@ describe('a data migration by itself', () => {
 
   test('runs forward what the release that stands carries, and back the newest definition, as the plan of a way does', () => {
     expect(plan().legs[0]!.data![0]!.handler).toEqual(sql('f0'));
-    const back = plan({ direction: 'reverse' });
+    const back = plan({ direction: 'reverse', at: 'v2' });
     expect(back).toMatchObject({ direction: 'down', legs: [{ data: [{ act: 'reverse', direction: 'reverse' }] }] });
     expect(back.legs[0]!.data![0]!.handler).toEqual(sql('f1'));
   });
@@ -139,6 +139,13 @@ describe('a data migration by itself', () => {
   });
 
   test('that need not be reversed, and has a reverse all the same, goes back', () => {
-    expect(plan({ direction: 'reverse', data: { reversal: 'notNeeded' } }).direction).toBe('down');
+    expect(plan({ direction: 'reverse', at: 'v2', data: { reversal: 'notNeeded' } }).direction).toBe('down');
+  });
+
+  test('is refused on the way back at the release that deprecates it, which finds it dirty unless it is done', () => {
+    const { type, message } = refusal({ direction: 'reverse', at: 'v3' });
+    expect(type).toBe('DataNotRunnable');
+    expect(message).toContain('that release deprecates it, and nothing there reads the older form');
+    expect(plan({ direction: 'reverse', at: 'v3', data: { deprecated: null } }).direction).toBe('down');
   });
 });
