@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Activities, LegRef, StepRef } from '../contract/activities.js';
 import { FailureType, UnwindError } from '../contract/errors.js';
 import { describeWriters, type Writer } from '../contract/writers.js';
@@ -7,14 +8,14 @@ import { dataSteps } from '../journal/data.js';
 import { noteRestorePoint } from '../journal/losses.js';
 import { legStanding } from '../journal/runs.js';
 import type { InstanceDatabase } from '../step/database.js';
-import { findWriters } from '../step/writers.js';
+import { findWriters, type WritersExempt } from '../step/writers.js';
 import type { ActivityDeps } from './deps.js';
 
 /**
  * The steps of one leg, each with what the journal says of it now: the journal is the position, not the history. And who else is
  * connected, where the leg has still something to do.
  */
-export function createReadLeg({ instances, plans }: ActivityDeps): Activities['readLeg'] {
+export function createReadLeg({ instances, plans, log }: ActivityDeps): Activities['readLeg'] {
   return async ({ instance, run, plan: planId, leg: at, databases: of, besideWriters }): Promise<LegRef> => {
     const { databases: all, config } = instances.open(instance);
     const databases = all.filter(({ name }) => of === undefined || of.includes(name));
@@ -52,8 +53,14 @@ export function createReadLeg({ instances, plans }: ActivityDeps): Activities['r
         }),
       ),
     );
-    const writers = answers.flatMap((answer) => answer.writers);
-    if (writers.length > 0 && options.policy === 'refuse') throw activeWriters(leg.release, writers);
+    let writers: readonly Writer[] = answers.flatMap((answer) => answer.writers);
+    const refuses = writers.length > 0 && options.policy === 'refuse';
+    if (refuses) {
+      const who = describeWriters(writers);
+      log.info({ instance, writers }, `${instance}: before the leg to ${leg.release} it looks again for ${who}`);
+      writers = await stillThere(databases, options);
+    }
+    if (refuses && writers.length > 0) throw activeWriters(leg.release, writers);
     const begins = besideWriters !== true && (writers.length === 0 || options.policy === 'warn');
     const restorePoints = begins && destroysUpTo(plan, at) ? await restorePointsOf(databases, run, at) : null;
     return {
@@ -64,11 +71,28 @@ export function createReadLeg({ instances, plans }: ActivityDeps): Activities['r
         ? {}
         : { data: Object.fromEntries(answers.map(({ database, data }) => [database, data])) }),
       ...(restorePoints === null ? {} : { restorePoints }),
+      ...(refuses ? { writersLeft: true as const } : {}),
       ...(writers.length === 0 || options.policy === 'refuse'
         ? {}
         : { writers: { policy: options.policy, found: writers } }),
     };
   };
+}
+
+/** The sessions of an application that was stopped a moment ago outlive it by a moment: no reason to call a person. */
+const LAST_SESSIONS_MS = 3_000;
+const LOOK_AGAIN_MS = 100;
+
+async function stillThere(databases: readonly InstanceDatabase[], options: WritersExempt): Promise<readonly Writer[]> {
+  for (const until = performance.now() + LAST_SESSIONS_MS; ; await pause(LOOK_AGAIN_MS)) {
+    const found = await Promise.all(
+      databases.map((database) =>
+        database.sessions.withSession(({ client }) => findWriters(client, database, options)),
+      ),
+    );
+    const writers = found.flat();
+    if (writers.length === 0 || performance.now() >= until) return writers;
+  }
 }
 
 /** This leg or one before it loses content: from here on a restore would have to go back to before it. */

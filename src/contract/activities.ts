@@ -195,6 +195,8 @@ export interface LegRef {
   readonly restorePoints?: Readonly<Record<DatabaseName, RestorePoint>>;
   /** Sessions of others, where the leg has still something to do; left out where there are none. */
   readonly writers?: { readonly policy: Exclude<WritersPolicy, 'refuse'>; readonly found: readonly Writer[] };
+  /** Sessions that the policy refuses were there, and left while this looked. */
+  readonly writersLeft?: true;
 }
 
 export interface AwaitWritersInput {

@@ -37,7 +37,7 @@ export async function readWhenAlone(
         const text = `${describeWriter(writer)} is connected: stop the services of the product, or exempt it ("options.writers")`;
         warn(progress, `${writer.database} writers ${writer.role} ${writer.application}`, text);
       }
-      return read && { ...read, hasWaited };
+      return read && { ...read, hasWaited: hasWaited || read.writersLeft === true };
     }
     hasWaited = true;
     if (isStopping(run) || !(await untilGone(run, plan, read))) return undefined;

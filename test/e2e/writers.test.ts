@@ -133,6 +133,19 @@ test('where the policy is to refuse, the instance parks before the first step, a
   expect(await run.unaided()).toMatchObject({ outcome: 'completed', standsAt: 'v1.0.0' });
 });
 
+test('where the policy is to refuse, sessions that go a moment after their application was stopped are no reason to park', async () => {
+  const shop = await standingAtTheTop('{ writers: { policy: refuse } }');
+  const application = await openApplication(shop.database, 'shop-web');
+  const run = await shop.go('v1.0.0', 'down');
+  await until(() => shop.engine.logged().includes('it looks again for'), {
+    describe: 'the first look',
+    every: 10,
+  });
+  await application.close();
+  expect(await run.unaided()).toMatchObject({ outcome: 'completed', standsAt: 'v1.0.0', decisions: [] });
+  expect(await inCapitals(shop)).toBe(0);
+});
+
 test('without a policy the run goes on and warns, naming the sessions and not their queries', async () => {
   const shop = await standingAtTheTop('{}');
   const application = await openApplication(shop.database, 'shop-web');

@@ -109,6 +109,16 @@ async function stop() {
   server.closeIdleConnections();
   setTimeout(() => server.closeAllConnections(), 3_000).unref();
   await closed;
-  await Promise.all(Object.values(pools).map((pool) => pool.end()));
+  await Promise.all(Object.values(pools).map(endOf));
   process.exit(0);
+}
+
+/** The end of a pool is not that of its sessions: the server's good-bye to each comes later, as `remove`. */
+async function endOf(pool) {
+  let open = pool.totalCount;
+  const gone = new Promise((resolve) => {
+    pool.on('remove', () => --open === 0 && resolve());
+    if (open === 0) resolve();
+  });
+  await Promise.all([pool.end(), gone]);
 }
