@@ -1,4 +1,5 @@
 import type { Parked, StatusReport } from '../../../src/contract/messages.js';
+import { setTimeout as pause } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { withClient } from '../../support/postgres.js';
 import { count, Finding, type CaseContext } from './context.js';
@@ -8,6 +9,8 @@ import { finishByHand } from './scripts.js';
 
 /** Reasons that go away by themselves: their remedies are "stop it" or "let it end", then `retryStep`. */
 const PASSING = new Set(['lockHeld', 'earlierAttemptAlive', 'indexBuildRunning']);
+
+const TAKEN_WITHIN_MS = 90_000;
 
 /** More answers than that, and the run does not go on by being helped. */
 const PATIENCE = 15;
@@ -105,7 +108,12 @@ async function settle(context: CaseContext, parked: Parked): Promise<void> {
 
 export async function startAgain(control: RunControl): Promise<void> {
   await control.changing(async () => {
-    await control.update('abort', { by: 'the search', why: 'to start again' });
+    const deadline = performance.now() + TAKEN_WITHIN_MS;
+    // One that could not be recorded in time is sent again: the run that has taken it all the same refuses the second, and ends.
+    while ((await control.ending()) === null && performance.now() < deadline) {
+      if (await control.update('abort', { by: 'the search', why: 'to start again' })) break;
+      await pause(100);
+    }
     await control.untilEnded();
     await control.start();
   });

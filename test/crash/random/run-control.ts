@@ -20,7 +20,10 @@ export interface RunControl {
   status(handle?: WorkflowHandle): Promise<StatusReport | null>;
   /** false: it did not take it, because it has ended or nothing is parked any more. */
   update(name: keyof typeof UpdateName, input: unknown, handle?: WorkflowHandle): Promise<boolean>;
-  /** Whoever starts, ends or resets the run says so: the operator looks away meanwhile. */
+  /**
+   * Whoever starts, ends or resets the run says so: the operator looks away meanwhile. One after the other: of two at once, the one
+   * would wait for the end of the run that the other has just started.
+   */
   changing<T>(work: () => Promise<T>): Promise<T>;
   readonly changes: () => { readonly now: number; readonly ever: number };
 }
@@ -37,6 +40,7 @@ export function controlRun(context: CaseContext, consent: () => string | null): 
   } = context;
   const mine = client.workflow.getHandle(workflowId);
   let [now, ever] = [0, 0];
+  let turn: Promise<unknown> = Promise.resolve();
   const soon = <T>(work: () => Promise<T>) => client.withDeadline(Date.now() + ANSWER_MS, work);
   const control: RunControl = {
     handle: mine,
@@ -89,8 +93,10 @@ export function controlRun(context: CaseContext, consent: () => string | null): 
     async changing(work) {
       now += 1;
       ever += 1;
+      const mine = turn.then(work);
+      turn = mine.catch(() => undefined);
       try {
-        return await work();
+        return await mine;
       } finally {
         now -= 1;
       }
